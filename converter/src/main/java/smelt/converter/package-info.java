@@ -1,0 +1,2 @@
+/// The pipeline and the program: recipe, plan, stages, runner, command line.
+package smelt.converter;

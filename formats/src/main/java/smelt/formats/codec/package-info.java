@@ -1,0 +1,2 @@
+/// Encodings of weights and the kernels that decode and encode them.
+package smelt.formats.codec;

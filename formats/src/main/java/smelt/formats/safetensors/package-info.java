@@ -1,0 +1,2 @@
+/// The safetensors container: read strictly, written deterministically.
+package smelt.formats.safetensors;
