@@ -1,11 +1,24 @@
 package smelt.converter;
 
-/// The program.
+import java.util.List;
+import java.util.Locale;
+import smelt.converter.cli.Cli;
+import smelt.converter.cli.RecipesCommand;
+import smelt.converter.cli.Terminal;
+
+/// The program. The one place where its parts are put together.
 public final class Main {
 
   private Main() {}
 
   public static void main(String[] args) {
-    System.out.println("smelt");
+    Locale.setDefault(Locale.ROOT);
+    Terminal terminal = Terminal.ofProcess();
+    System.exit(Cli.run(terminal, commands(terminal), args));
+  }
+
+  /// The commands in the order of the help.
+  private static List<Object> commands(Terminal terminal) {
+    return List.of(new RecipesCommand(terminal));
   }
 }

@@ -1,0 +1,96 @@
+package smelt.converter.recipe;
+
+import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HashSet;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Locale;
+import java.util.Set;
+import smelt.converter.target.Target;
+import smelt.formats.codec.ScaleFormat;
+import tools.jackson.databind.node.ArrayNode;
+import tools.jackson.databind.node.JsonNodeFactory;
+import tools.jackson.databind.node.ObjectNode;
+
+/// What the user wants made of a checkpoint.
+///
+/// @param targets at least one, each target once
+/// @param copyCode whether Python files of the source are carried over
+/// @param shardSize the size in bytes that output shards should not exceed
+public record Recipe(
+    String name,
+    String description,
+    List<TargetSpec> targets,
+    MtpPolicy mtp,
+    boolean copyCode,
+    long shardSize) {
+
+  public Recipe {
+    targets = List.copyOf(targets);
+    if (targets.isEmpty()) {
+      throw new IllegalArgumentException("recipe " + name + " has no target");
+    }
+    Set<Target> seen = new HashSet<>();
+    for (TargetSpec spec : targets) {
+      if (!seen.add(spec.target())) {
+        throw new IllegalArgumentException("target " + spec.target().label() + " twice");
+      }
+    }
+    if (shardSize < 1) {
+      throw new IllegalArgumentException("shard size " + shardSize);
+    }
+  }
+
+  /// SHA-256, as lower-case hex, of the recipe's meaning: [#canonicalJson] without the description.
+  /// How the YAML is written and which defaults it spells out make no difference.
+  public String digest() {
+    ObjectNode json = json();
+    json.remove("description");
+    try {
+      MessageDigest sha256 = MessageDigest.getInstance("SHA-256");
+      return HexFormat.of()
+          .formatHex(sha256.digest(json.toString().getBytes(StandardCharsets.UTF_8)));
+    } catch (NoSuchAlgorithmException e) {
+      throw new AssertionError("every Java platform has SHA-256", e);
+    }
+  }
+
+  /// The recipe with every default spelt out, as one line of JSON with its keys in a fixed order.
+  public String canonicalJson() {
+    return json().toString();
+  }
+
+  /// The recipe with every default spelt out.
+  public ObjectNode json() {
+    ObjectNode json = JsonNodeFactory.instance.objectNode();
+    json.put("name", name);
+    json.put("description", description);
+    ArrayNode list = json.putArray("targets");
+    for (TargetSpec spec : targets) {
+      ObjectNode entry = list.addObject();
+      entry.put("target", spec.target().label());
+      if (TargetSpec.choosesScales(spec.target())) {
+        entry.put("scales", scalesName(spec.scales()));
+      }
+      texts(entry.putArray("keep"), spec.keep());
+      texts(entry.putArray("quantize"), spec.quantize());
+    }
+    json.put("mtp", mtp.name().toLowerCase(Locale.ROOT));
+    json.put("copy_code", copyCode);
+    json.put("shard_size", shardSize);
+    return json;
+  }
+
+  private static String scalesName(ScaleFormat scales) {
+    return switch (scales) {
+      case FLOAT -> "f32";
+      case UE8M0 -> "ue8m0";
+    };
+  }
+
+  private static void texts(ArrayNode array, List<Selector> selectors) {
+    selectors.forEach(selector -> array.add(selector.text()));
+  }
+}

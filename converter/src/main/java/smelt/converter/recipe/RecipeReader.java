@@ -1,0 +1,230 @@
+package smelt.converter.recipe;
+
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import smelt.converter.ByteSize;
+import smelt.converter.DidYouMean;
+import smelt.converter.target.Target;
+import smelt.formats.Problem;
+import smelt.formats.codec.ScaleFormat;
+
+/// Reads a recipe from YAML, and names all that is wrong with it at once.
+final class RecipeReader {
+
+  static final long DEFAULT_SHARD_SIZE = 4L << 30;
+
+  private static final List<String> KEYS =
+      List.of("name", "description", "targets", "mtp", "copy_code", "shard_size");
+  private static final List<String> TARGET_KEYS = List.of("target", "scales", "keep", "quantize");
+  private static final List<String> TARGET_NAMES =
+      Stream.of(Target.values()).map(Target::label).toList();
+  private static final Pattern NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}");
+
+  private final String file;
+  private final List<Problem> problems = new ArrayList<>();
+
+  private RecipeReader(String file) {
+    this.file = file;
+  }
+
+  /// @param file the file's name, for messages
+  /// @throws RecipeException naming every problem with its line
+  static Recipe read(String file, String text) {
+    return new RecipeReader(file).recipe(YamlNode.read(file, text));
+  }
+
+  private Recipe recipe(YamlNode root) {
+    if (!(root instanceof YamlNode.Mapping map)) {
+      throw new RecipeException(
+          file + " line " + root.line(), root.kind(), "a map with the key targets", "write one");
+    }
+    Fields fields = new Fields(file, problems, map, KEYS);
+    String name = name(fields, map.line());
+    String description =
+        fields.scalar("description", "a text").map(YamlNode.Scalar::text).orElse("");
+    List<TargetSpec> targets = targets(fields, map.line());
+    MtpPolicy mtp =
+        fields.choice(
+            "mtp", Map.of("keep", MtpPolicy.KEEP, "drop", MtpPolicy.DROP), MtpPolicy.KEEP);
+    boolean copyCode = fields.choice("copy_code", Map.of("true", true, "false", false), false);
+    long shardSize = shardSize(fields);
+    if (!problems.isEmpty()) {
+      throw new RecipeException(problems);
+    }
+    return new Recipe(name, description, targets, mtp, copyCode, shardSize);
+  }
+
+  private String name(Fields fields, int line) {
+    String expected = "a name of letters, digits, '.', '_' and '-'";
+    Optional<YamlNode.Scalar> name = fields.scalar("name", expected);
+    if (fields.node("name").isEmpty()) {
+      fields.problem(line, "no name", expected, "add 'name: my-recipe'");
+    }
+    name.filter(scalar -> !NAME.matcher(scalar.text()).matches())
+        .ifPresent(scalar ->
+            fields.problem(scalar.line(), "name: " + scalar.kind(), expected, "choose one"));
+    return name.map(YamlNode.Scalar::text).orElse("");
+  }
+
+  private long shardSize(Fields fields) {
+    Optional<YamlNode.Scalar> scalar = fields.scalar("shard_size", ByteSize.EXPECTED);
+    if (scalar.isEmpty()) {
+      return DEFAULT_SHARD_SIZE;
+    }
+    OptionalLong size = ByteSize.parse(scalar.get().text());
+    if (size.isEmpty() || size.getAsLong() == 0) {
+      String found = "shard_size: " + scalar.get().kind();
+      fields.problem(scalar.get().line(), found, ByteSize.EXPECTED, "write for example 4GiB");
+      return DEFAULT_SHARD_SIZE;
+    }
+    return size.getAsLong();
+  }
+
+  private List<TargetSpec> targets(Fields fields, int line) {
+    List<YamlNode> items = fields.items("targets");
+    if (items.isEmpty() && problems.stream().noneMatch(p -> p.found().startsWith("targets:"))) {
+      String expected = "at least one of " + String.join(", ", TARGET_NAMES);
+      int where = fields.node("targets").map(YamlNode::line).orElse(line);
+      fields.problem(where, "no target", expected, "add 'targets: [int8-channel]'");
+    }
+    Map<Target, Integer> seen = new EnumMap<>(Target.class);
+    List<TargetSpec> specs = new ArrayList<>();
+    for (YamlNode item : items) {
+      Optional<TargetSpec> spec = target(fields, item);
+      if (spec.isEmpty()) {
+        continue;
+      }
+      Integer before = seen.putIfAbsent(spec.get().target(), item.line());
+      if (before != null) {
+        String found = "target " + spec.get().target().label() + " again (first in line " + before;
+        fields.problem(
+            item.line(), found + ")", "each target once", "keep one, or write a second recipe");
+      }
+      specs.add(spec.get());
+    }
+    return specs;
+  }
+
+  private Optional<TargetSpec> target(Fields fields, YamlNode item) {
+    return switch (item) {
+      case YamlNode.Scalar name -> targetNamed(fields, name).map(TargetSpec::of);
+      case YamlNode.Mapping map -> targetWithChoices(fields.inner(map, TARGET_KEYS), map);
+      case YamlNode.Sequence _, YamlNode.Nothing _ -> {
+        fields.problem(
+            item.line(), item.kind(), "a target's name, or a map with the key target", "write one");
+        yield Optional.empty();
+      }
+    };
+  }
+
+  private Optional<Target> targetNamed(Fields fields, YamlNode.Scalar name) {
+    Optional<Target> target = Target.named(name.text());
+    if (target.isEmpty()) {
+      fields.problem(
+          name.line(),
+          "unknown target " + name.kind(),
+          "one of " + String.join(", ", TARGET_NAMES),
+          DidYouMean.remedy(name.text(), TARGET_NAMES, "write one of them"));
+    }
+    return target;
+  }
+
+  private Optional<TargetSpec> targetWithChoices(Fields fields, YamlNode.Mapping map) {
+    Optional<YamlNode.Scalar> name = fields.scalar("target", "a target's name");
+    if (fields.node("target").isEmpty()) {
+      fields.problem(
+          map.line(), "no target in this entry", "the key target", "add 'target: int8-channel'");
+    }
+    Optional<Target> target = name.flatMap(scalar -> targetNamed(fields, scalar));
+    ScaleFormat scales =
+        fields.choice(
+            "scales",
+            Map.of("f32", ScaleFormat.FLOAT, "ue8m0", ScaleFormat.UE8M0),
+            ScaleFormat.FLOAT);
+    List<Selector> keep = selectors(fields, "keep");
+    List<Selector> quantize = selectors(fields, "quantize");
+    if (target.isEmpty()) {
+      return Optional.empty();
+    }
+    int before = problems.size();
+    checkAllowed(fields, target.get());
+    checkConsistent(fields, keep, quantize);
+    return problems.size() == before
+        ? Optional.of(new TargetSpec(target.get(), scales, keep, quantize))
+        : Optional.empty();
+  }
+
+  private static void checkAllowed(Fields fields, Target target) {
+    Optional<YamlNode> scales = fields.node("scales");
+    if (scales.isPresent() && !TargetSpec.choosesScales(target)) {
+      fields.problem(
+          scales.get().line(),
+          "scales for " + target.label(),
+          "none: only fp8-block has a choice of scales",
+          "remove the key");
+    }
+    for (String key : List.of("keep", "quantize")) {
+      Optional<YamlNode> list = fields.node(key);
+      if (list.isPresent() && target == Target.BF16) {
+        fields.problem(
+            list.get().line(), key + " for bf16", "none: bf16 quantizes nothing", "remove the key");
+      }
+    }
+  }
+
+  private static void checkConsistent(Fields fields, List<Selector> keep, List<Selector> quantize) {
+    for (Selector selector : quantize) {
+      if (keep.contains(selector)) {
+        fields.problem(
+            fields.node("quantize").orElseThrow().line(),
+            "'" + selector.text() + "' under keep and under quantize",
+            "one of the two",
+            "remove it from one list");
+      }
+    }
+  }
+
+  private List<Selector> selectors(Fields fields, String key) {
+    return fields.items(key).stream()
+        .flatMap(item -> selector(fields, key, item).stream())
+        .toList();
+  }
+
+  private static Optional<Selector> selector(Fields fields, String key, YamlNode item) {
+    if (!(item instanceof YamlNode.Scalar scalar)) {
+      fields.problem(
+          item.line(), key + ": " + item.kind(), "a role, or 're:' and an expression", "write one");
+      return Optional.empty();
+    }
+    String text = scalar.text();
+    if (text.startsWith("re:")) {
+      return pattern(fields, scalar);
+    }
+    if (RoleLabels.all().contains(text)) {
+      return Optional.of(new Selector.Role(text));
+    }
+    fields.problem(
+        item.line(),
+        "unknown role '" + text + "'",
+        "one of " + String.join(", ", RoleLabels.all()) + ", or 're:' and an expression",
+        DidYouMean.remedy(text, RoleLabels.all(), "write one of them"));
+    return Optional.empty();
+  }
+
+  private static Optional<Selector> pattern(Fields fields, YamlNode.Scalar scalar) {
+    try {
+      return Optional.of(new Selector.Pattern(Pattern.compile(scalar.text().substring(3))));
+    } catch (java.util.regex.PatternSyntaxException e) {
+      String why = e.getDescription() + " at position " + Math.max(0, e.getIndex());
+      fields.problem(
+          scalar.line(), scalar.kind() + " (" + why + ")", "a regular expression", "correct it");
+      return Optional.empty();
+    }
+  }
+}
