@@ -11,29 +11,23 @@ import smelt.formats.UnsupportedException;
 /// unknown tensor is found.
 public enum Architecture {
   /// DeepSeek-V2, and V2-Lite (`q_lora_rank` null: one `q_proj`).
-  DEEPSEEK_V2("DeepseekV2ForCausalLM", DeepSeekWeights::list),
+  DEEPSEEK_V2("DeepseekV2ForCausalLM"),
   /// DeepSeek-V3, V3-0324, R1, V3.1 (`scale_fmt` ue8m0).
-  DEEPSEEK_V3("DeepseekV3ForCausalLM", DeepSeekWeights::list),
+  DEEPSEEK_V3("DeepseekV3ForCausalLM"),
   /// DeepSeek-V3.2: V3 with the indexer of sparse attention.
-  DEEPSEEK_V32("DeepseekV32ForCausalLM", DeepSeekWeights::listWithIndexer),
-  QWEN3_MOE("Qwen3MoeForCausalLM", LlamaLikeWeights::qwen3Moe),
-  QWEN2("Qwen2ForCausalLM", LlamaLikeWeights::qwen2),
-  LLAMA("LlamaForCausalLM", LlamaLikeWeights::llama),
-  MIXTRAL("MixtralForCausalLM", LlamaLikeWeights::mixtral);
-
-  private interface WeightList {
-    void each(ModelConfig config, Consumer<ExpectedWeight> sink);
-  }
+  DEEPSEEK_V32("DeepseekV32ForCausalLM"),
+  QWEN3_MOE("Qwen3MoeForCausalLM"),
+  QWEN2("Qwen2ForCausalLM"),
+  LLAMA("LlamaForCausalLM"),
+  MIXTRAL("MixtralForCausalLM");
 
   /// Layers times experts of the largest model that is accepted.
   private static final long EXPERTS_LIMIT = 1_000_000;
 
   private final String className;
-  private final WeightList list;
 
-  Architecture(String className, WeightList list) {
+  Architecture(String className) {
     this.className = className;
-    this.list = list;
   }
 
   /// The name in `architectures` of a `config.json`.
@@ -43,8 +37,8 @@ public enum Architecture {
 
   /// Hands every weight that a model of this config has to `sink`, in canonical order: embedding;
   /// the layers in order; final norm; head. Within a layer the order is that of execution: what an
-  /// MTP layer has in front; norm, attention, indexer; norm, router, routed experts by number (gate,
-  /// up, down), shared expert or dense feed-forward; an MTP layer's own norm and head.
+  /// MTP layer has in front; norm, attention, indexer; norm, router, routed experts by number
+  /// (gate, up, down), shared expert or dense feed-forward; an MTP layer's own norm and head.
   ///
   /// @throws BadInputException if the config lacks a value that decides this, or it is out of range
   public void weights(ModelConfig config, Consumer<ExpectedWeight> sink) {
@@ -57,7 +51,14 @@ public enum Architecture {
           "at most " + EXPERTS_LIMIT + " experts in all",
           "use the " + ModelConfig.FILE + " that was published with the weights");
     }
-    list.each(config, sink);
+    switch (this) {
+      case DEEPSEEK_V2, DEEPSEEK_V3 -> DeepSeekWeights.list(config, sink);
+      case DEEPSEEK_V32 -> DeepSeekWeights.listWithIndexer(config, sink);
+      case QWEN3_MOE -> LlamaLikeWeights.qwen3Moe(config, sink);
+      case QWEN2 -> LlamaLikeWeights.qwen2(config, sink);
+      case LLAMA -> LlamaLikeWeights.llama(config, sink);
+      case MIXTRAL -> LlamaLikeWeights.mixtral(config, sink);
+    }
   }
 
   /// The architecture that a config names.
@@ -72,29 +73,29 @@ public enum Architecture {
     String name =
         config
             .architectureName()
-            .orElseThrow(
-                () ->
-                    new BadInputException(
-                        ModelConfig.FILE,
-                        "no architectures",
-                        "a list with the name of the model's class",
-                        "use the " + ModelConfig.FILE + " that was published with the weights"));
+            .orElseThrow(() ->
+                new BadInputException(
+                    ModelConfig.FILE,
+                    "no architectures",
+                    "a list with the name of the model's class",
+                    "use the " + ModelConfig.FILE + " that was published with the weights"));
     if (name.startsWith("DeepseekV4")) {
       throw nativeNames(ModelConfig.FILE + ": architecture " + name);
     }
     return Arrays.stream(values())
         .filter(a -> a.className.equals(name))
         .findFirst()
-        .orElseThrow(
-            () ->
-                new UnsupportedException(
-                    ModelConfig.FILE + ": architecture " + name, "supported are " + supported()));
+        .orElseThrow(() ->
+            new UnsupportedException(
+                ModelConfig.FILE + ": architecture " + name, "supported are " + supported()));
   }
 
   /// The refusal of DeepSeek-V4, by whatever it was recognised.
   static UnsupportedException nativeNames(String seenAt) {
     return new UnsupportedException(
-        "DeepSeek-V4 (" + seenAt + "; its weights are named like layers.0.attn.wq_a, with scales"
+        "DeepSeek-V4 ("
+            + seenAt
+            + "; its weights are named like layers.0.attn.wq_a, with scales"
             + " named .scale in F8_E8M0 and FP4 experts)",
         "supported are " + supported());
   }

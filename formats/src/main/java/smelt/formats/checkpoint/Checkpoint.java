@@ -7,8 +7,8 @@ import java.util.Map;
 import java.util.Optional;
 import smelt.formats.source.ModelSource;
 
-/// A model as it lies on disk: its config, its shards joined by the index, and every weight with its
-/// role and with its decode scales, which may lie in another shard.
+/// A model as it lies on disk: its config, its shards joined by the index, and every weight with
+/// its role and with its decode scales, which may lie in another shard.
 ///
 /// A checkpoint that opens is complete: it has every weight that its config implies, in the shape
 /// that the config implies, nothing twice and nothing unknown; every quantized weight has its
@@ -50,10 +50,10 @@ public final class Checkpoint {
 
   /// Reads the index and the header of every shard.
   ///
-  /// @throws smelt.formats.BadInputException naming all that is wrong at once: files, index, missing,
-  ///     doubled or unknown tensors, scales
+  /// @throws smelt.formats.BadInputException naming all that is wrong at once: files, index,
+  ///   missing, doubled or unknown tensors, scales
   /// @throws smelt.formats.UnsupportedException for an architecture or an encoding that Smelt does
-  ///     not read
+  ///   not read
   public static Checkpoint open(ModelSource source) throws IOException {
     return CheckpointReader.open(source);
   }
@@ -109,6 +109,8 @@ public final class Checkpoint {
   /// Bytes of all stored tensors, without headers.
   public long tensorBytes() {
     long weightBytes = weights.stream().mapToLong(Weight::bytes).reduce(0, Math::addExact);
-    return leftovers.stream().mapToLong(l -> l.tensor().bytes()).reduce(weightBytes, Math::addExact);
+    return leftovers.stream()
+        .mapToLong(l -> l.tensor().bytes())
+        .reduce(weightBytes, Math::addExact);
   }
 }

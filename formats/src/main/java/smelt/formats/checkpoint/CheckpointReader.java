@@ -31,13 +31,11 @@ final class CheckpointReader {
     if (files.index().isPresent()) {
       stored.checkIndex(files.index().get(), files.shards(), problems);
     }
-    boolean readable = problems.isEmpty();
     WeightJoiner joiner = new WeightJoiner(config, stored, problems);
     WeightJoiner.Joined joined = joiner.join(architecture);
     if (!problems.isEmpty()) {
       throw new BadInputException(problems);
     }
-    assert readable;
 
     List<SideFile> sideFiles = sideFiles(source, files);
     List<String> notes = notes(config, joined.weights(), sideFiles);
@@ -52,8 +50,7 @@ final class CheckpointReader {
         notes);
   }
 
-  private static List<SideFile> sideFiles(ModelSource source, ShardFiles files)
-      throws IOException {
+  private static List<SideFile> sideFiles(ModelSource source, ShardFiles files) throws IOException {
     Set<String> shards = new HashSet<>(files.shards());
     Set<String> strays = new HashSet<>(files.strays());
     Optional<String> index = files.index().map(ShardIndex::file);
@@ -83,7 +80,8 @@ final class CheckpointReader {
     long quantized = weights.stream().filter(w -> w.scale().isPresent()).count();
     if (quantized > 0 && config.quantization().isEmpty()) {
       notes.add(
-          quantized + " weights are quantized, but config.json has no quantization_config; loaders"
+          quantized
+              + " weights are quantized, but config.json has no quantization_config; loaders"
               + " would read their codes as plain numbers");
     }
     if (quantized == 0 && config.quantization().isPresent()) {

@@ -76,8 +76,7 @@ final class DeepSeekWeights {
 
   private void model() {
     int vocab = config.vocabSize();
-    sink.accept(
-        required("model.embed_tokens.weight", new TensorRole.Embedding(), vocab, hidden));
+    sink.accept(required("model.embed_tokens.weight", new TensorRole.Embedding(), vocab, hidden));
     int layers = config.numHiddenLayers();
     for (int layer = 0; layer < layers; layer++) {
       layer(layer, "model.layers." + layer + ".");

@@ -117,8 +117,7 @@ final class Encodings {
     SourceTensor codes = pair.codes();
     Optional<Encoding> blocks =
         block.map(
-            b ->
-                new Encoding.Block(codes.type(), b.rows(), b.cols(), scale.type(), scaleFormat));
+            b -> new Encoding.Block(codes.type(), b.rows(), b.cols(), scale.type(), scaleFormat));
     boolean blocksFit =
         blocks.flatMap(b -> b.scaleShape(codes.shape())).filter(scale.shape()::equals).isPresent();
     boolean channelsFit = !pair.inverseNamed() && perChannel(codes.shape(), scale.shape());
@@ -200,9 +199,7 @@ final class Encodings {
             .filter(p -> p.codes().shape().rank() == 2 && p.scale().isPresent())
             .filter(p -> p.scale().get().shape().rank() == 2)
             .filter(
-                p ->
-                    p.inverseNamed()
-                        || !perChannel(p.codes().shape(), p.scale().get().shape()))
+                p -> p.inverseNamed() || !perChannel(p.codes().shape(), p.scale().get().shape()))
             .toList();
     if (blocked.isEmpty()) {
       return Optional.empty();
@@ -215,13 +212,11 @@ final class Encodings {
   /// The first usual size that explains all scale shapes along an axis; 0 when none does.
   private static int fitting(List<CodesAndScale> blocked, int axis) {
     return IntStream.of(SIZES)
-        .filter(
-            size ->
-                blocked.stream()
-                    .allMatch(
-                        p ->
-                            Math.ceilDiv(p.codes().shape().dim(axis), (long) size)
-                                == p.scale().orElseThrow().shape().dim(axis)))
+        .filter(size ->
+            blocked.stream()
+                .allMatch(p ->
+                    Math.ceilDiv(p.codes().shape().dim(axis), (long) size)
+                        == p.scale().orElseThrow().shape().dim(axis)))
         .findFirst()
         .orElse(0);
   }

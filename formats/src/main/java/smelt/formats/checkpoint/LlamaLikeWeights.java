@@ -81,8 +81,7 @@ final class LlamaLikeWeights {
 
   private void model() {
     int vocab = config.vocabSize();
-    sink.accept(
-        required("model.embed_tokens.weight", new TensorRole.Embedding(), vocab, hidden));
+    sink.accept(required("model.embed_tokens.weight", new TensorRole.Embedding(), vocab, hidden));
     for (int layer = 0; layer < config.numHiddenLayers(); layer++) {
       String prefix = "model.layers." + layer + ".";
       norm(layer, prefix + "input_layernorm.weight", hidden);

@@ -49,8 +49,7 @@ final class MissingWeights {
     List<Problem> problems = new ArrayList<>();
     for (String name : names) {
       problems.add(
-          new Problem(
-              "the checkpoint", "no tensor " + name, "it, by " + ModelConfig.FILE, remedy));
+          new Problem("the checkpoint", "no tensor " + name, "it, by " + ModelConfig.FILE, remedy));
     }
     if (count > names.size()) {
       problems.add(

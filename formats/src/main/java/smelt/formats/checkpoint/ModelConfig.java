@@ -16,9 +16,9 @@ import tools.jackson.databind.node.ObjectNode;
 /// A model's `config.json`: the whole tree, in the file's order, because the config of a result is
 /// made from it; and typed accessors for what Smelt needs to know.
 ///
-/// Reading is strict: one JSON object, no duplicate keys, nothing after it, at most
-/// [#SIZE_LIMIT] bytes. Accessors name the file and the key when a value is missing or not what it
-/// should be. Nothing is changed: [#tree()] hands out copies.
+/// Reading is strict: one JSON object, no duplicate keys, nothing after it, at most [#SIZE_LIMIT]
+/// bytes. Accessors name the file and the key when a value is missing or not what it should be.
+/// Nothing is changed: [#tree()] hands out copies.
 public final class ModelConfig {
 
   /// The file's name in a model.
@@ -214,13 +214,12 @@ public final class ModelConfig {
   /// @throws BadInputException if the key is absent, null, or holds something else
   public int requireInt(String key, int least, int most) {
     return optionalInt(key, least, most)
-        .orElseThrow(
-            () ->
-                new BadInputException(
-                    where,
-                    "no " + key,
-                    "a whole number from " + least + " to " + most,
-                    "use the " + FILE + " that was published with the weights"));
+        .orElseThrow(() ->
+            new BadInputException(
+                where,
+                "no " + key,
+                "a whole number from " + least + " to " + most,
+                "use the " + FILE + " that was published with the weights"));
   }
 
   /// A whole number from `least` to `most`; empty when the key is absent or null.

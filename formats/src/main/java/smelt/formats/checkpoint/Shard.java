@@ -5,6 +5,6 @@ package smelt.formats.checkpoint;
 /// @param file its name, relative to the model's root
 /// @param size in bytes
 /// @param headerSha256 digest of the length field and the header, in lower-case hex: what the file
-///     claims to hold
+///   claims to hold
 /// @param tensors number of tensors stored in it
 public record Shard(String file, long size, String headerSha256, int tensors) {}

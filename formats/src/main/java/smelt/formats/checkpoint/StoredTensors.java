@@ -60,14 +60,13 @@ final class StoredTensors {
     Set<String> readable = new HashSet<>(shards);
     index
         .weightMap()
-        .forEach(
-            (name, file) -> {
-              SourceTensor tensor = byName.get(name);
-              boolean there = tensor != null && tensor.file().equals(file);
-              if (readable.contains(file) && !there) {
-                problems.add(lacking(index, name, file, tensor));
-              }
-            });
+        .forEach((name, file) -> {
+          SourceTensor tensor = byName.get(name);
+          boolean there = tensor != null && tensor.file().equals(file);
+          if (readable.contains(file) && !there) {
+            problems.add(lacking(index, name, file, tensor));
+          }
+        });
     for (SourceTensor tensor : byName.values()) {
       if (!index.weightMap().containsKey(tensor.name())) {
         problems.add(

@@ -50,15 +50,13 @@ final class WeightJoiner {
     for (CodesAndScale pair : pairs) {
       encodings
           .encoding(pair, problems)
-          .ifPresent(
-              encoding ->
-                  weights.add(
-                      new Weight(
-                          pair.codes().name(), pair.role(), encoding, pair.codes(), pair.scale())));
+          .ifPresent(encoding ->
+              weights.add(
+                  new Weight(
+                      pair.codes().name(), pair.role(), encoding, pair.codes(), pair.scale())));
     }
     return new Joined(
-        weights,
-        leftovers.stream().sorted(Comparator.comparing(l -> l.tensor().name())).toList());
+        weights, leftovers.stream().sorted(Comparator.comparing(l -> l.tensor().name())).toList());
   }
 
   private CodesAndScale pair(ExpectedWeight expected, SourceTensor codes) {
