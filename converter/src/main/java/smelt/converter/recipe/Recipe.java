@@ -72,7 +72,7 @@ public record Recipe(
       ObjectNode entry = list.addObject();
       entry.put("target", spec.target().label());
       if (TargetSpec.choosesScales(spec.target())) {
-        entry.put("scales", scalesName(spec.scales()));
+        entry.put("scales", spec.scales().map(Recipe::scalesName).orElse("as source"));
       }
       texts(entry.putArray("keep"), spec.keep());
       texts(entry.putArray("quantize"), spec.quantize());

@@ -142,11 +142,12 @@ final class RecipeReader {
           map.line(), "no target in this entry", "the key target", "add 'target: int8-channel'");
     }
     Optional<Target> target = name.flatMap(scalar -> targetNamed(fields, scalar));
-    ScaleFormat scales =
+    Optional<ScaleFormat> scales =
         fields.choice(
             "scales",
-            Map.of("f32", ScaleFormat.FLOAT, "ue8m0", ScaleFormat.UE8M0),
-            ScaleFormat.FLOAT);
+            Map.of(
+                "f32", Optional.of(ScaleFormat.FLOAT), "ue8m0", Optional.of(ScaleFormat.UE8M0)),
+            Optional.empty());
     List<Selector> keep = selectors(fields, "keep");
     List<Selector> quantize = selectors(fields, "quantize");
     if (target.isEmpty()) {

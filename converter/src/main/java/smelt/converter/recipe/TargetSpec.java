@@ -1,28 +1,30 @@
 package smelt.converter.recipe;
 
 import java.util.List;
+import java.util.Optional;
 import smelt.converter.target.Target;
 import smelt.formats.codec.ScaleFormat;
 
 /// One target of a recipe, and where it departs from the target's own rule.
 ///
-/// @param scales which values decode scales may take; only `fp8-block` has a choice
+/// @param scales which values decode scales may take; only `fp8-block` has a choice. Empty: powers
+///     of two if the source's scales are, else any
 /// @param keep tensors that stay in high precision though the rule would quantize them
 /// @param quantize tensors that are quantized though the rule would keep them
 public record TargetSpec(
-    Target target, ScaleFormat scales, List<Selector> keep, List<Selector> quantize) {
+    Target target, Optional<ScaleFormat> scales, List<Selector> keep, List<Selector> quantize) {
 
   public TargetSpec {
     keep = List.copyOf(keep);
     quantize = List.copyOf(quantize);
-    if (scales != ScaleFormat.FLOAT && !choosesScales(target)) {
+    if (scales.isPresent() && !choosesScales(target)) {
       throw new IllegalArgumentException(target.label() + " has no choice of scales");
     }
   }
 
   /// A target that follows its own rule throughout.
   public static TargetSpec of(Target target) {
-    return new TargetSpec(target, ScaleFormat.FLOAT, List.of(), List.of());
+    return new TargetSpec(target, Optional.empty(), List.of(), List.of());
   }
 
   static boolean choosesScales(Target target) {

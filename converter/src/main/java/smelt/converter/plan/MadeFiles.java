@@ -1,0 +1,147 @@
+package smelt.converter.plan;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import smelt.converter.plan.TargetPlan.Generated;
+import smelt.converter.recipe.MtpPolicy;
+import smelt.converter.recipe.Recipe;
+import smelt.converter.recipe.TargetSpec;
+import smelt.converter.target.Target;
+import smelt.converter.target.TargetConfig;
+import smelt.converter.target.TargetFormat;
+import smelt.formats.checkpoint.Architecture;
+import smelt.formats.checkpoint.Checkpoint;
+import smelt.formats.checkpoint.TensorRole;
+import smelt.formats.codec.Encoding;
+import smelt.formats.codec.ScaleFormat;
+import smelt.formats.safetensors.TensorEntry;
+
+/// The small files of a target that are made from what is written: config, index, and for Ascend
+/// the description of every tensor.
+final class MadeFiles {
+
+  private MadeFiles() {}
+
+  static List<Generated> of(
+      Checkpoint checkpoint,
+      Recipe recipe,
+      TargetSpec spec,
+      TargetFormat format,
+      List<Unit> units,
+      int target,
+      List<TargetPlan.Shard> shards) {
+    boolean departs = !spec.keep().isEmpty() || !spec.quantize().isEmpty();
+    TargetConfig config =
+        new TargetConfig(
+            spec.target(),
+            scaleFormat(format),
+            unquantizedLinears(units, target),
+            departs || !knownToLoaders(checkpoint.architecture()),
+            recipe.mtp() == MtpPolicy.DROP,
+            recipe.copyCode());
+    List<Generated> files = new ArrayList<>();
+    files.add(
+        new Generated(
+            "config.json", TargetConfig.pretty(config.apply(checkpoint.config().tree())), ""));
+    files.add(new Generated(format.indexName(), index(shards), ""));
+    if (spec.target() == Target.ASCEND_W8A8) {
+      files.add(new Generated("quant_model_description.json", description(units, target), ""));
+    }
+    return files;
+  }
+
+  /// Loaders of the DeepSeek family know which of its linears are never quantized.
+  private static boolean knownToLoaders(Architecture architecture) {
+    return switch (architecture) {
+      case DEEPSEEK_V2, DEEPSEEK_V3, DEEPSEEK_V32 -> true;
+      case QWEN3_MOE, QWEN2, LLAMA, MIXTRAL -> false;
+    };
+  }
+
+  private static ScaleFormat scaleFormat(TargetFormat format) {
+    return format.quantized().orElse(null) instanceof Encoding.Block block
+        ? block.scaleFormat()
+        : ScaleFormat.FLOAT;
+  }
+
+  /// Module names of the linears that are not quantized in this target's output, sorted.
+  private static List<String> unquantizedLinears(List<Unit> units, int target) {
+    TreeSet<String> names = new TreeSet<>();
+    for (Unit unit : units) {
+      for (Job job : unit.jobs()) {
+        boolean plain = job.outputs().get(target).encoding() instanceof Encoding.Plain;
+        if (plain && isLinear(job.weight().role())) {
+          String name = job.weight().name();
+          names.add(name.substring(0, name.length() - ".weight".length()));
+        }
+      }
+    }
+    return List.copyOf(names);
+  }
+
+  private static boolean isLinear(TensorRole role) {
+    return switch (role) {
+      case TensorRole.Attention _,
+          TensorRole.DenseMlp _,
+          TensorRole.RoutedExpert _,
+          TensorRole.SharedExpert _,
+          TensorRole.Router _,
+          TensorRole.Head _ ->
+          true;
+      case TensorRole.Indexer indexer ->
+          switch (indexer.part()) {
+            case WQ_B, WK, WEIGHTS_PROJ -> true;
+            case K_NORM, K_NORM_BIAS -> false;
+          };
+      case TensorRole.Mtp mtp ->
+          switch (mtp.part()) {
+            case EH_PROJ, HEAD -> true;
+            case EMBEDDING, ENORM, HNORM, HEAD_NORM -> false;
+          };
+      case TensorRole.Embedding _,
+          TensorRole.FinalNorm _,
+          TensorRole.Norm _,
+          TensorRole.AttentionBias _,
+          TensorRole.RouterBias _ ->
+          false;
+    };
+  }
+
+  private static byte[] index(List<TargetPlan.Shard> shards) {
+    long total = 0;
+    TreeMap<String, String> weightMap = new TreeMap<>();
+    for (TargetPlan.Shard shard : shards) {
+      for (TensorEntry tensor : shard.layout().tensors()) {
+        weightMap.put(tensor.name(), shard.name());
+        total = Math.addExact(total, tensor.bytes());
+      }
+    }
+    TreeMap<String, Object> index = new TreeMap<>();
+    index.put("metadata", Map.of("total_size", total));
+    index.put("weight_map", weightMap);
+    return TargetConfig.pretty(index);
+  }
+
+  /// Every tensor of the output and how it is quantized, as vllm-ascend, SGLang and MindIE read it.
+  private static byte[] description(List<Unit> units, int target) {
+    TreeMap<String, Object> keys = new TreeMap<>();
+    for (Unit unit : units) {
+      for (Job job : unit.jobs()) {
+        Job.Output output = job.outputs().get(target);
+        String type = output.scale().isPresent() ? "W8A8_DYNAMIC" : "FLOAT";
+        keys.put(job.weight().name(), type);
+        output.scale().ifPresent(name -> keys.put(name, type));
+        output.offset().ifPresent(name -> keys.put(name, type));
+      }
+    }
+    keys.put("model_quant_type", "W8A8_DYNAMIC");
+    keys.put("version", "1.0.0");
+    keys.put("group_size", 0);
+    keys.put("metadata", Map.of());
+    keys.put("optional", Map.of());
+    return TargetConfig.pretty(keys);
+  }
+}

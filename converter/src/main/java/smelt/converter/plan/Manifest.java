@@ -1,0 +1,194 @@
+package smelt.converter.plan;
+
+import java.io.IOException;
+import java.io.OutputStream;
+import java.io.UncheckedIOException;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import smelt.converter.Version;
+import smelt.formats.checkpoint.SourceTensor;
+import smelt.formats.checkpoint.Weight;
+import smelt.formats.safetensors.SafetensorsLayout;
+import smelt.formats.safetensors.TensorEntry;
+
+/// `manifest.json` of one target's folder, format `smelt-manifest/1`: what every file and tensor is,
+/// where it came from, and its digest. Written last; its presence says that the folder is whole.
+///
+/// Everything but the digests is known to the plan, and digests have a fixed length, so the plan
+/// knows the manifest's size.
+public final class Manifest {
+
+  public static final String FORMAT = "smelt-manifest/1";
+
+  private static final String NO_SHA256 = "0".repeat(64);
+  private static final String NO_CRC32C = "0".repeat(8);
+
+  /// Digests of one target's files, all in lower-case hex.
+  ///
+  /// @param sha256 by file name
+  /// @param crc32c by tensor name
+  public record Digests(Map<String, String> sha256, Map<String, String> crc32c) {
+    String sha256(String file) {
+      return sha256.getOrDefault(file, NO_SHA256);
+    }
+
+    String crc32c(String tensor) {
+      return crc32c.getOrDefault(tensor, NO_CRC32C);
+    }
+  }
+
+  /// A file as the manifest lists it.
+  public record FileLine(String name, long bytes, String sha256) {}
+
+  /// A tensor as the manifest and the plan list it.
+  ///
+  /// @param offset first byte, from the start of the file
+  /// @param how `copied` when the source's bytes are kept, else `converted`
+  /// @param from names of the source tensors that it was made from
+  public record TensorLine(
+      String name,
+      String type,
+      List<Long> shape,
+      String file,
+      long offset,
+      long bytes,
+      Optional<String> crc32c,
+      String how,
+      List<String> from) {}
+
+  private Manifest() {}
+
+  /// Size of the manifest in bytes, whatever its digests.
+  public static long bytes(Plan plan, TargetPlan target) {
+    CountingStream counter = new CountingStream();
+    try {
+      write(plan, NO_SHA256, target, new Digests(Map.of(), Map.of()), counter);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    return counter.count;
+  }
+
+  /// Writes the manifest.
+  ///
+  /// @param planDigest the plan's SHA-256 in hex
+  public static void write(
+      Plan plan, String planDigest, TargetPlan target, Digests digests, OutputStream out)
+      throws IOException {
+    try (LineJson json = new LineJson(out)) {
+      json.entry("format", FORMAT);
+      json.entry("smelt", Version.text());
+      json.entry("target", target.spec().target().label());
+      json.entry(
+          "recipe",
+          new TreeMap<>(Map.of("name", plan.recipe().name(), "sha256", plan.recipe().digest())));
+      json.entry("plan", planDigest);
+      json.entry("source", plan.source().json());
+      json.lines("files", files(target, digests));
+      json.lines("tensors", tensors(plan, target, Optional.of(digests)));
+      json.lines("dropped", plan.dropped());
+      json.lines("left_out", plan.leftOut());
+    }
+  }
+
+  private static List<FileLine> files(TargetPlan target, Digests digests) {
+    List<FileLine> lines = new ArrayList<>();
+    for (TargetPlan.Shard shard : target.shards()) {
+      lines.add(
+          new FileLine(shard.name(), shard.layout().fileSize(), digests.sha256(shard.name())));
+    }
+    for (TargetPlan.Generated file : target.generated()) {
+      lines.add(new FileLine(file.name(), file.bytes().length, digests.sha256(file.name())));
+    }
+    lines.sort(Comparator.comparing(FileLine::name));
+    return lines;
+  }
+
+  /// All tensors of a target, by unit and in the order of the work.
+  ///
+  /// @param digests the checksums, or empty to leave them out as the plan does
+  static List<TensorLine> tensors(Plan plan, TargetPlan target, Optional<Digests> digests) {
+    int targetIndex = plan.targets().indexOf(target);
+    List<TensorLine> lines = new ArrayList<>();
+    for (int u = 0; u < plan.units().size(); u++) {
+      TargetPlan.Shard shard = target.shards().get(u);
+      for (Job job : plan.units().get(u).jobs()) {
+        for (Job.Output output : job.outputs()) {
+          if (output.target() == targetIndex) {
+            addLines(lines, job, output, shard, digests);
+          }
+        }
+      }
+    }
+    return lines;
+  }
+
+  private static void addLines(
+      List<TensorLine> lines,
+      Job job,
+      Job.Output output,
+      TargetPlan.Shard shard,
+      Optional<Digests> digests) {
+    Weight weight = job.weight();
+    List<String> from = new ArrayList<>(List.of(weight.codes().name()));
+    weight.scale().map(SourceTensor::name).ifPresent(from::add);
+    boolean copies = job.copies(output);
+    lines.add(
+        line(
+            weight.name(),
+            shard,
+            copies,
+            copies ? List.of(weight.codes().name()) : from,
+            digests));
+    output
+        .scale()
+        .ifPresent(
+            name ->
+                lines.add(
+                    line(
+                        name,
+                        shard,
+                        copies,
+                        copies ? List.of(weight.scale().orElseThrow().name()) : from,
+                        digests)));
+    output.offset().ifPresent(name -> lines.add(line(name, shard, false, from, digests)));
+  }
+
+  private static TensorLine line(
+      String name,
+      TargetPlan.Shard shard,
+      boolean copied,
+      List<String> from,
+      Optional<Digests> digests) {
+    SafetensorsLayout layout = shard.layout();
+    TensorEntry entry = layout.entry(name);
+    return new TensorLine(
+        name,
+        entry.type().name(),
+        entry.shape().dims(),
+        shard.name(),
+        layout.offset(entry),
+        entry.bytes(),
+        digests.map(d -> d.crc32c(name)),
+        copied ? "copied" : "converted",
+        from);
+  }
+
+  private static final class CountingStream extends OutputStream {
+    private long count;
+
+    @Override
+    public void write(int b) {
+      count++;
+    }
+
+    @Override
+    public void write(byte[] bytes, int offset, int length) {
+      count += length;
+    }
+  }
+}

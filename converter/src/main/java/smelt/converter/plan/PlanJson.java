@@ -1,0 +1,99 @@
+package smelt.converter.plan;
+
+import java.io.IOException;
+import java.io.OutputStream;
+import java.io.UncheckedIOException;
+import java.security.DigestOutputStream;
+import java.security.MessageDigest;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Optional;
+import smelt.converter.Version;
+import tools.jackson.databind.node.ObjectNode;
+
+/// The plan as a JSON file that a person can read and diff, format `smelt-plan/1`: one unit, file or
+/// tensor on a line. It holds nothing that depends on the machine, so its SHA-256 names the job.
+public final class PlanJson {
+
+  public static final String FORMAT = "smelt-plan/1";
+
+  private record UnitLine(int unit, String holds, long sourceBytes, int weights) {}
+
+  private record FileLine(
+      String target, String name, String kind, long bytes, Optional<String> sha256) {}
+
+  private PlanJson() {}
+
+  public static void write(Plan plan, OutputStream out) throws IOException {
+    try (LineJson json = new LineJson(out)) {
+      json.entry("format", FORMAT);
+      json.entry("smelt", Version.text());
+      json.entry("recipe", recipe(plan));
+      json.entry("source", plan.source().json());
+      json.entry("source_bytes_read", plan.sourceBytes());
+      json.entry("output_bytes", plan.outputBytes());
+      json.lines(
+          "units",
+          plan.units().stream()
+              .map(u -> new UnitLine(u.number(), u.holds(), u.sourceBytes(), u.jobs().size()))
+              .toList());
+      json.lines("files", files(plan));
+      for (TargetPlan target : plan.targets()) {
+        json.lines(
+            "tensors of " + target.spec().target().label(),
+            Manifest.tensors(plan, target, Optional.empty()));
+      }
+      json.lines("dropped", plan.dropped());
+      json.lines("left_out", plan.leftOut());
+    }
+  }
+
+  /// SHA-256 of the JSON form, in hex.
+  public static String digest(Plan plan) {
+    MessageDigest sha256 = SourceSummary.sha256();
+    try (OutputStream out = new DigestOutputStream(OutputStream.nullOutputStream(), sha256)) {
+      write(plan, out);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    return HexFormat.of().formatHex(sha256.digest());
+  }
+
+  /// The recipe's meaning: its description may change without changing the job.
+  private static ObjectNode recipe(Plan plan) {
+    ObjectNode json = plan.recipe().json();
+    json.remove("description");
+    return json;
+  }
+
+  private static List<FileLine> files(Plan plan) {
+    List<FileLine> lines = new ArrayList<>();
+    for (TargetPlan target : plan.targets()) {
+      String label = target.spec().target().label();
+      String prefix = target.folder().isEmpty() ? "" : target.folder() + "/";
+      for (TargetPlan.Shard shard : target.shards()) {
+        lines.add(
+            new FileLine(
+                label, prefix + shard.name(), "shard", shard.layout().fileSize(), Optional.empty()));
+      }
+      for (TargetPlan.Generated file : target.generated()) {
+        lines.add(
+            new FileLine(
+                label,
+                prefix + file.name(),
+                file.from().isEmpty() ? "made" : "carried",
+                file.bytes().length,
+                Optional.of(HexFormat.of().formatHex(SourceSummary.sha256().digest(file.bytes())))));
+      }
+      lines.add(
+          new FileLine(
+              label,
+              prefix + TargetPlan.MANIFEST,
+              "manifest",
+              target.manifestBytes(),
+              Optional.empty()));
+    }
+    return lines;
+  }
+}

@@ -1,0 +1,146 @@
+package smelt.converter.plan;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import smelt.converter.recipe.Selector;
+import smelt.converter.recipe.TargetSpec;
+import smelt.converter.target.Precision;
+import smelt.converter.target.Target;
+import smelt.converter.target.TargetFormat;
+import smelt.formats.ElementType;
+import smelt.formats.Problem;
+import smelt.formats.checkpoint.TensorRole;
+import smelt.formats.checkpoint.Weight;
+import smelt.formats.codec.Encoding;
+import smelt.formats.codec.ScaleFormat;
+
+/// Decides for one target how each weight is encoded: the target's table, then the recipe's `keep`
+/// and `quantize`, then the loaders' demand that fused modules agree.
+final class WeightRules {
+
+  private final TargetSpec spec;
+  private final TargetFormat format;
+  private final List<Problem> problems = new ArrayList<>();
+  private final Map<String, GroupState> groups = new TreeMap<>();
+
+  private record GroupState(boolean quantized, String firstName) {}
+
+  WeightRules(TargetSpec spec, TargetFormat format) {
+    this.spec = spec;
+    this.format = format;
+  }
+
+  /// The encoding of this weight in the output.
+  Encoding encoding(Weight weight) {
+    boolean quantized = isQuantized(weight);
+    checkGroup(weight, quantized);
+    if (quantized) {
+      Encoding wanted = format.quantized().orElseThrow();
+      return isLossless(weight.encoding(), wanted) ? weight.encoding() : wanted;
+    }
+    return weight.encoding() instanceof Encoding.Plain
+        ? weight.encoding()
+        : new Encoding.Plain(ElementType.BF16);
+  }
+
+  /// What the recipe asks for and the loaders would refuse; complete once every weight was seen.
+  List<Problem> problems() {
+    return List.copyOf(problems);
+  }
+
+  private boolean isQuantized(Weight weight) {
+    Precision precision = Precision.of(spec.target(), weight.role());
+    boolean kept = matches(spec.keep(), weight);
+    boolean asked = matches(spec.quantize(), weight);
+    return switch (precision) {
+      case QUANTIZED -> !kept;
+      case KEPT -> asked && !kept;
+      case NEVER -> {
+        if (asked) {
+          problems.add(
+              problem(
+                  weight.name() + " (" + weight.role().label() + ") under `quantize`",
+                  "a linear of attention, indexer or feed-forward",
+                  "no loader of " + spec.target().label() + " takes it quantized; remove it"));
+        }
+        yield false;
+      }
+    };
+  }
+
+  /// A block of power-of-two scales is a valid block of any scales.
+  private static boolean isLossless(Encoding source, Encoding wanted) {
+    return source instanceof Encoding.Block from
+        && wanted instanceof Encoding.Block to
+        && to.scaleFormat() == ScaleFormat.FLOAT
+        && from.equals(
+            new Encoding.Block(
+                to.type(), to.blockRows(), to.blockCols(), to.scaleType(), from.scaleFormat()));
+  }
+
+  private void checkGroup(Weight weight, boolean quantized) {
+    Optional<String> group = group(weight.role());
+    if (group.isEmpty() || spec.target() == Target.BF16) {
+      return;
+    }
+    GroupState first =
+        groups.computeIfAbsent(group.get(), _ -> new GroupState(quantized, weight.name()));
+    if (first.quantized() != quantized) {
+      problems.add(
+          problem(
+              weight.name()
+                  + (quantized ? " quantized, " : " kept, ")
+                  + first.firstName()
+                  + (first.quantized() ? " quantized" : " kept"),
+              "one precision for all of " + group.get(),
+              "loaders fuse them into one module; name the whole group in the recipe"));
+    }
+  }
+
+  /// Modules that loaders fuse: all parts have one precision.
+  private static Optional<String> group(TensorRole role) {
+    return switch (role) {
+      case TensorRole.Attention attention ->
+          switch (attention.part()) {
+            case Q_A, KV_A ->
+                Optional.of("layer " + attention.layerIndex() + " q_a_proj and kv_a_proj");
+            case Q, K, V -> Optional.of("layer " + attention.layerIndex() + " q, k and v");
+            case O, Q_B, KV_B -> Optional.empty();
+          };
+      case TensorRole.DenseMlp mlp ->
+          switch (mlp.projection()) {
+            case GATE, UP -> Optional.of("layer " + mlp.layerIndex() + " gate_proj and up_proj");
+            case DOWN -> Optional.empty();
+          };
+      case TensorRole.SharedExpert shared ->
+          switch (shared.projection()) {
+            case GATE, UP ->
+                Optional.of("layer " + shared.layerIndex() + " shared gate_proj and up_proj");
+            case DOWN -> Optional.empty();
+          };
+      case TensorRole.RoutedExpert expert ->
+          Optional.of("layer " + expert.layerIndex() + " routed experts");
+      case TensorRole.Embedding _,
+          TensorRole.Head _,
+          TensorRole.FinalNorm _,
+          TensorRole.Norm _,
+          TensorRole.AttentionBias _,
+          TensorRole.Indexer _,
+          TensorRole.Router _,
+          TensorRole.RouterBias _,
+          TensorRole.Mtp _ ->
+          Optional.empty();
+    };
+  }
+
+  private static boolean matches(List<Selector> selectors, Weight weight) {
+    return selectors.stream().anyMatch(s -> s.matches(weight.role(), weight.name()));
+  }
+
+  private Problem problem(String found, String expected, String remedy) {
+    return new Problem("recipe, target " + spec.target().label(), found, expected, remedy);
+  }
+}

@@ -1,0 +1,137 @@
+package smelt.converter.run;
+
+import java.util.OptionalLong;
+import java.util.TreeMap;
+import smelt.converter.ByteSize;
+import smelt.converter.RefusedException;
+import smelt.converter.plan.Job;
+import smelt.converter.plan.Plan;
+import smelt.converter.plan.Unit;
+import smelt.formats.ElementType;
+import smelt.formats.checkpoint.SourceTensor;
+import smelt.formats.codec.Encoding;
+import smelt.formats.codec.Transcoder;
+
+/// How much anonymous memory a run takes at most, known before it starts. It does not depend on the
+/// size of the model, except for the plan itself.
+///
+/// @param threads workers
+/// @param tileBytes aim for the bytes of a tile
+/// @param buffers sizes of one worker's buffers
+/// @param program bytes of the Java machine: code, threads, heap without the plan
+/// @param planHeap bytes of the plan on the heap
+public record MemoryPlan(
+    int threads, long tileBytes, Buffers buffers, long program, long planHeap) {
+
+  /// Sizes in bytes of the buffers of one worker.
+  record Buffers(long codesIn, long scalesIn, long codesOut, long scalesOut, long scratch) {
+    long total() {
+      return codesIn + scalesIn + codesOut + scalesOut + scratch;
+    }
+
+    Buffers max(Buffers other) {
+      return new Buffers(
+          Math.max(codesIn, other.codesIn),
+          Math.max(scalesIn, other.scalesIn),
+          Math.max(codesOut, other.codesOut),
+          Math.max(scalesOut, other.scalesOut),
+          Math.max(scratch, other.scratch));
+    }
+  }
+
+  private static final long[] TILE_BYTES = {4L << 20, 2L << 20, 1L << 20, 1L << 19};
+
+  /// What the Java machine takes with an empty plan: measured, see the memory test.
+  static final long PROGRAM_BYTES = 150L << 20;
+
+  /// What a tensor of the plan takes on the heap, rounded up.
+  static final long BYTES_PER_TENSOR = 2_500;
+
+  /// Bytes of the buffer through which a worker reads a finished shard back.
+  static final long SEAL_BYTES = 1L << 20;
+
+  /// Memory of a run with the largest tiles that fit.
+  ///
+  /// @param budget bytes that the run may take; empty for no limit
+  /// @throws RefusedException if even the smallest tiles do not fit
+  public static MemoryPlan of(Plan plan, int threads, OptionalLong budget) {
+    MemoryPlan smallest = null;
+    for (long tileBytes : TILE_BYTES) {
+      smallest = of(plan, threads, tileBytes);
+      if (budget.isEmpty() || smallest.peak() <= budget.getAsLong()) {
+        return smallest;
+      }
+    }
+    MemoryPlan single = of(plan, 1, TILE_BYTES[TILE_BYTES.length - 1]);
+    throw new RefusedException(
+        "--memory " + ByteSize.text(budget.getAsLong()),
+        "a run with " + threads + " threads that takes up to " + ByteSize.text(smallest.peak()),
+        "at most " + ByteSize.text(budget.getAsLong()),
+        "give at least "
+            + ByteSize.text(smallest.peak())
+            + ", or --threads 1 and "
+            + ByteSize.text(single.peak()));
+  }
+
+  private static MemoryPlan of(Plan plan, int threads, long tileBytes) {
+    Buffers buffers = new Buffers(0, 0, 0, 0, 0);
+    long tensors = 0;
+    for (Unit unit : plan.units()) {
+      for (Job job : unit.jobs()) {
+        buffers = buffers.max(buffers(job, tileBytes));
+        tensors += 1 + job.outputs().size();
+      }
+    }
+    return new MemoryPlan(threads, tileBytes, buffers, PROGRAM_BYTES, tensors * BYTES_PER_TENSOR);
+  }
+
+  private static Buffers buffers(Job job, long tileBytes) {
+    TileShape tile = TileShape.of(job.weight(), tileBytes);
+    Encoding from = job.weight().encoding();
+    Buffers sizes =
+        new Buffers(
+            TileShape.bytes(from.type(), tile.tileRows() * tile.cols()),
+            scaleBytes(from, tile, job.weight().scale().map(SourceTensor::type).orElse(ElementType.F32)),
+            0,
+            0,
+            0);
+    for (Job.Output output : job.outputs()) {
+      Encoding to = output.encoding();
+      if (!job.copies(output)) {
+        sizes =
+            sizes.max(
+                new Buffers(
+                    0,
+                    0,
+                    TileShape.bytes(to.type(), tile.tileRows() * tile.cols()),
+                    scaleBytes(to, tile, ElementType.F32),
+                    Transcoder.scratchBytes(from, to, tile.cols())));
+      }
+    }
+    return sizes;
+  }
+
+  private static long scaleBytes(Encoding encoding, TileShape tile, ElementType type) {
+    return encoding instanceof Encoding.Plain
+        ? 0
+        : TileShape.scaleRow(encoding, tile.tileRows())
+            * TileShape.scaleRowBytes(encoding, tile.cols(), type);
+  }
+
+  /// Bytes at most.
+  public long peak() {
+    return program + planHeap + threads * (buffers.total() + SEAL_BYTES);
+  }
+
+  /// The parts, for reports.
+  public TreeMap<String, Object> json() {
+    TreeMap<String, Object> json = new TreeMap<>();
+    json.put("threads", threads);
+    json.put("tile_bytes", tileBytes);
+    json.put("worker_bytes", buffers.total() + SEAL_BYTES);
+    json.put("program_bytes", program);
+    json.put("plan_bytes", planHeap);
+    json.put("peak_bytes", peak());
+    return json;
+  }
+}

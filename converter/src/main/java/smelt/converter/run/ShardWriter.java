@@ -1,0 +1,147 @@
+package smelt.converter.run;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.zip.CRC32C;
+import smelt.converter.plan.TargetPlan;
+import smelt.formats.files.AtomicFile;
+import smelt.formats.files.Crc32c;
+import smelt.formats.safetensors.SafetensorsLayout;
+import smelt.formats.safetensors.TensorEntry;
+
+/// One shard being written. Tiles arrive from several threads in any order, each at its planned
+/// offset; when all are there, one thread seals the shard.
+///
+/// The checksum of every tensor is made twice: from the tiles in memory as they are written, and
+/// from the file as it is read back. They must agree before the shard gets its name.
+final class ShardWriter implements AutoCloseable {
+
+  /// Checksum of one tile's bytes of a tensor.
+  private record Part(int crc32c, long bytes) {}
+
+  private final TargetPlan.Shard shard;
+  private final AtomicFile file;
+  private final Map<String, ConcurrentHashMap<Long, Part>> parts = new ConcurrentHashMap<>();
+
+  private ShardWriter(TargetPlan.Shard shard, AtomicFile file) {
+    this.shard = shard;
+    this.file = file;
+  }
+
+  /// Starts the shard in the target's folder, which must exist.
+  static ShardWriter create(Path folder, TargetPlan.Shard shard) throws IOException {
+    SafetensorsLayout layout = shard.layout();
+    AtomicFile file = AtomicFile.create(folder.resolve(shard.name()), layout.fileSize());
+    try {
+      file.write(0, MemorySegment.ofArray(layout.header()));
+    } catch (IOException e) {
+      file.close();
+      throw e;
+    }
+    return new ShardWriter(shard, file);
+  }
+
+  /// Writes part of a tensor.
+  ///
+  /// @param offset first byte, from the start of the tensor
+  /// @param bytes native segment
+  void write(String tensor, long offset, MemorySegment bytes) throws IOException {
+    TensorEntry entry = shard.layout().entry(tensor);
+    java.util.Objects.checkFromIndexSize(offset, bytes.byteSize(), entry.bytes());
+    file.write(Math.addExact(shard.layout().offset(entry), offset), bytes);
+    parts
+        .computeIfAbsent(tensor, _ -> new ConcurrentHashMap<>())
+        .put(offset, new Part(Crc32c.of(bytes), bytes.byteSize()));
+  }
+
+  /// Forces the shard to disk, reads it back, compares, and gives it its name.
+  ///
+  /// @throws IOException if the disk does not hold what was written; the shard is discarded
+  Receipt.ShardDigest seal(int target) throws IOException {
+    file.force();
+    Receipt.ShardDigest digest = readBack(target);
+    file.commit();
+    return digest;
+  }
+
+  private Receipt.ShardDigest readBack(int target) throws IOException {
+    MessageDigest sha256 = sha256();
+    TreeMap<String, String> checksums = new TreeMap<>();
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment buffer = arena.allocate(MemoryPlan.SEAL_BYTES);
+      digest(0, shard.layout().header().length, buffer, sha256, new CRC32C());
+      for (TensorEntry entry : shard.layout().tensors()) {
+        CRC32C crc = new CRC32C();
+        digest(shard.layout().offset(entry), entry.bytes(), buffer, sha256, crc);
+        int expected = written(entry);
+        if ((int) crc.getValue() != expected) {
+          throw new IOException(
+              file.target()
+                  + ": tensor "
+                  + entry.name()
+                  + " reads back as "
+                  + Crc32c.hex((int) crc.getValue())
+                  + " but "
+                  + Crc32c.hex(expected)
+                  + " was written; check the disk and the memory of this machine");
+        }
+        checksums.put(entry.name(), Crc32c.hex(expected));
+      }
+    }
+    return new Receipt.ShardDigest(
+        target,
+        shard.name(),
+        shard.layout().fileSize(),
+        HexFormat.of().formatHex(sha256.digest()),
+        checksums);
+  }
+
+  private void digest(
+      long offset, long bytes, MemorySegment buffer, MessageDigest sha256, CRC32C crc)
+      throws IOException {
+    for (long done = 0; done < bytes; done += buffer.byteSize()) {
+      MemorySegment chunk = buffer.asSlice(0, Math.min(buffer.byteSize(), bytes - done));
+      file.read(offset + done, chunk);
+      sha256.update(chunk.asByteBuffer());
+      crc.update(chunk.asByteBuffer());
+    }
+  }
+
+  private int written(TensorEntry entry) {
+    int crc = 0;
+    long at = 0;
+    Map<Long, Part> tensorParts = parts.getOrDefault(entry.name(), new ConcurrentHashMap<>());
+    while (at < entry.bytes()) {
+      Part part = tensorParts.get(at);
+      if (part == null) {
+        throw new IllegalStateException(
+            file.target() + ": nothing was written at " + at + " of " + entry.name());
+      }
+      crc = Crc32c.combine(crc, part.crc32c(), part.bytes());
+      at += part.bytes();
+    }
+    return crc;
+  }
+
+  /// Removes the unfinished shard; does nothing once it was sealed.
+  @Override
+  public void close() throws IOException {
+    file.close();
+  }
+
+  private static MessageDigest sha256() {
+    try {
+      return MessageDigest.getInstance("SHA-256");
+    } catch (NoSuchAlgorithmException e) {
+      throw new AssertionError("every JDK has SHA-256", e);
+    }
+  }
+}

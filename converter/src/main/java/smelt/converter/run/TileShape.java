@@ -1,0 +1,73 @@
+package smelt.converter.run;
+
+import smelt.formats.ElementType;
+import smelt.formats.Shape;
+import smelt.formats.checkpoint.Weight;
+import smelt.formats.codec.Encoding;
+
+/// How a weight is cut into tiles of whole rows. A tile begins at a multiple of every block height,
+/// so the blocks of a tile are blocks of the weight.
+///
+/// @param rows rows of the weight; 1 for a vector
+/// @param cols elements of a row
+/// @param tileRows rows of a tile; the last tile may have fewer
+record TileShape(long rows, long cols, long tileRows) {
+
+  /// Block height of all output encodings.
+  private static final long BLOCK_ROWS = 128;
+
+  /// @param tileBytes aim for the bytes of a tile's source codes; a tile has at least one row of
+  ///     blocks, whatever that takes
+  static TileShape of(Weight weight, long tileBytes) {
+    Shape shape = weight.shape();
+    long rows = shape.rank() >= 2 ? shape.dim(0) : 1;
+    long cols = rows == 0 ? 0 : shape.elements() / rows;
+    long step = weight.encoding() instanceof Encoding.Block block
+        ? leastCommonMultiple(BLOCK_ROWS, block.blockRows())
+        : BLOCK_ROWS;
+    long rowBytes = Math.max(1, bytes(weight.encoding().type(), cols));
+    long tileRows = Math.max(step, tileBytes / rowBytes / step * step);
+    return new TileShape(rows, cols, Math.min(tileRows, Math.max(rows, 1)));
+  }
+
+  long tiles() {
+    return Math.ceilDiv(rows, tileRows);
+  }
+
+  /// Rows of the tile that begins at `row`.
+  long rowsAt(long row) {
+    return Math.min(tileRows, rows - row);
+  }
+
+  /// Bytes of `count` elements.
+  static long bytes(ElementType type, long count) {
+    return Math.ceilDiv(Math.multiplyExact(count, (long) type.bits()), 8L);
+  }
+
+  /// First row of the scale tensor for a tile that begins at `row`, and one past the last for its end.
+  static long scaleRow(Encoding encoding, long row) {
+    return encoding instanceof Encoding.Block block
+        ? Math.ceilDiv(row, (long) block.blockRows())
+        : row;
+  }
+
+  /// Bytes of one row of the scale tensor.
+  static long scaleRowBytes(Encoding encoding, long cols, ElementType scaleType) {
+    long scales =
+        encoding instanceof Encoding.Block block
+            ? Math.ceilDiv(cols, (long) block.blockCols())
+            : 1;
+    return bytes(scaleType, scales);
+  }
+
+  private static long leastCommonMultiple(long a, long b) {
+    long x = a;
+    long y = b;
+    while (y != 0) {
+      long rest = x % y;
+      x = y;
+      y = rest;
+    }
+    return Math.multiplyExact(a / x, b);
+  }
+}
