@@ -64,13 +64,13 @@ public record MemoryPlan(
     }
     MemoryPlan single = of(plan, 1, TILE_BYTES[TILE_BYTES.length - 1]);
     throw new RefusedException(
-        "--memory " + ByteSize.text(budget.getAsLong()),
-        "a run with " + threads + " threads that takes up to " + ByteSize.text(smallest.peak()),
-        "at most " + ByteSize.text(budget.getAsLong()),
+        "--memory " + ByteSize.format(budget.getAsLong()),
+        "a run with " + threads + " threads that takes up to " + ByteSize.format(smallest.peak()),
+        "at most " + ByteSize.format(budget.getAsLong()),
         "give at least "
-            + ByteSize.text(smallest.peak())
+            + ByteSize.format(smallest.peak())
             + ", or --threads 1 and "
-            + ByteSize.text(single.peak()));
+            + ByteSize.format(single.peak()));
   }
 
   private static MemoryPlan of(Plan plan, int threads, long tileBytes) {
@@ -97,16 +97,14 @@ public record MemoryPlan(
             0);
     for (Job.Output output : job.outputs()) {
       Encoding to = output.encoding();
-      if (!job.copies(output)) {
-        sizes =
-            sizes.max(
-                new Buffers(
-                    0,
-                    0,
-                    TileShape.bytes(to.type(), tile.tileRows() * tile.cols()),
-                    scaleBytes(to, tile, ElementType.F32),
-                    Transcoder.scratchBytes(from, to, tile.cols())));
-      }
+      sizes =
+          sizes.max(
+              new Buffers(
+                  0,
+                  0,
+                  TileShape.bytes(to.type(), tile.tileRows() * tile.cols()),
+                  scaleBytes(to, tile, ElementType.F32),
+                  Transcoder.scratchBytes(from, to, tile.cols())));
     }
     return sizes;
   }

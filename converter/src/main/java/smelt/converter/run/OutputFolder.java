@@ -160,6 +160,7 @@ public final class OutputFolder implements AutoCloseable {
     Files.createDirectories(receiptFolder());
     for (Path folder : targetFolders()) {
       Files.createDirectories(folder);
+      Files.deleteIfExists(folder.resolve(TargetPlan.MANIFEST));
       removeParts(folder);
     }
     for (int u = 0; u < plan.units().size(); u++) {

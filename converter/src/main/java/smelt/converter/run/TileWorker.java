@@ -11,6 +11,8 @@ import smelt.formats.checkpoint.Weight;
 import smelt.formats.codec.Encoding;
 import smelt.formats.codec.Kernels;
 import smelt.formats.codec.NonFiniteException;
+import smelt.formats.codec.ScaleFormat;
+import smelt.formats.codec.Tile;
 import smelt.formats.codec.Transcoder;
 
 /// Reads a tile of a weight once and writes it for every target. Has the buffers of one thread.
@@ -56,7 +58,7 @@ final class TileWorker {
       ScaleRange range = ScaleRange.of(from, tile.row(), rows, shape.cols(), stored.type());
       scales = read(stored, range.offset(), range.bytes(), scalesIn);
     }
-    Transcoder.Tile in = new Transcoder.Tile(from, codes, 0, scales, 0, rows, shape.cols());
+    Tile in = new Tile(from, codes, 0, scales, 0, rows, shape.cols());
     try {
       convertAll(tile, in);
     } catch (NonFiniteException e) {
@@ -72,26 +74,15 @@ final class TileWorker {
     return into;
   }
 
-  private void convertAll(UnitRun.Tile tile, Transcoder.Tile in) throws IOException {
-    boolean checked = false;
+  private void convertAll(UnitRun.Tile tile, Tile in) throws IOException {
     for (Job.Output output : tile.job().outputs()) {
-      if (tile.job().copies(output)) {
-        if (!checked) {
-          Transcoder.check(kernels, in);
-          checked = true;
-        }
-        write(tile, output, in);
-      } else {
-        Transcoder.Tile out =
-            new Transcoder.Tile(
-                output.encoding(), codesOut, 0, scalesOut, 0, in.rows(), in.cols());
-        Transcoder.transcode(kernels, in, out, scratch);
-        write(tile, output, out);
-      }
+      Tile out = new Tile(output.encoding(), codesOut, 0, scalesOut, 0, in.rows(), in.cols());
+      Transcoder.transcode(kernels, in, out, scratch);
+      write(tile, output, out);
     }
   }
 
-  private void write(UnitRun.Tile tile, Job.Output output, Transcoder.Tile out)
+  private void write(UnitRun.Tile tile, Job.Output output, Tile out)
       throws IOException {
     ShardWriter shard = tile.unit().shard(output.target());
     ElementType type = out.encoding().type();
@@ -101,11 +92,8 @@ final class TileWorker {
         TileShape.bytes(type, tile.row() * cols),
         out.codes().asSlice(0, TileShape.bytes(type, out.rows() * cols)));
     if (output.scale().isPresent()) {
-      ElementType scaleType =
-          tile.job().copies(output)
-              ? tile.job().weight().scale().orElseThrow().type()
-              : ElementType.F32;
-      ScaleRange range = ScaleRange.of(out.encoding(), tile.row(), out.rows(), cols, scaleType);
+      ScaleRange range =
+          ScaleRange.of(out.encoding(), tile.row(), out.rows(), cols, ElementType.F32);
       shard.write(
           output.scale().get(), range.offset(), out.scales().asSlice(0, range.bytes()));
     }
@@ -125,19 +113,38 @@ final class TileWorker {
     }
   }
 
+  /// Adds to a codec's complaint which tensor, index and byte it is about.
   private static BadInputException named(NonFiniteException e, UnitRun.Tile tile) {
     Weight weight = tile.job().weight();
-    boolean inScale = e.inScale();
-    SourceTensor tensor = inScale ? weight.scale().orElseThrow() : weight.codes();
-    long cols = inScale ? tensor.shape().elements() / Math.max(1, tensor.shape().dim(0)) : tile.shape().cols();
-    long firstRow =
-        inScale ? TileShape.scaleRow(weight.encoding(), tile.row()) : tile.row();
-    long index = Math.addExact(Math.multiplyExact(firstRow + e.row(), cols), e.col());
+    return switch (e.place()) {
+      case NonFiniteException.Place.Weight(long row, long col) -> {
+        long index = (tile.row() + row) * tile.shape().cols() + col;
+        String at = "at row " + (tile.row() + row) + ", column " + col;
+        yield named(weight.codes(), index, e.value() + " " + at, "finite weights");
+      }
+      case NonFiniteException.Place.Scale(long inTile) -> {
+        SourceTensor scale = weight.scale().orElseThrow();
+        Encoding from = weight.encoding();
+        long rowBytes = TileShape.scaleRowBytes(from, tile.shape().cols(), ElementType.U8);
+        long index = TileShape.scaleRow(from, tile.row()) * rowBytes + inTile;
+        yield named(scale, index, e.value() + " at index " + index, expectedScale(from));
+      }
+    };
+  }
+
+  private static String expectedScale(Encoding encoding) {
+    boolean powers =
+        encoding instanceof Encoding.Block block && block.scaleFormat() == ScaleFormat.UE8M0;
+    return powers ? "decode scales that are powers of two" : "positive finite decode scales";
+  }
+
+  private static BadInputException named(
+      SourceTensor tensor, long index, String found, String expected) {
     long offset = tensor.offset() + TileShape.bytes(tensor.type(), index);
     return new BadInputException(
         tensor.file() + ", tensor " + tensor.name() + ", byte " + offset,
-        e.found() + " at index " + index + " (row " + (firstRow + e.row()) + ", column " + e.col() + ")",
-        e.expected(),
-        "the source is corrupt here: download the file again and compare its checksum");
+        found,
+        expected,
+        "the source is corrupt here: fetch the file again and compare its checksum");
   }
 }

@@ -80,7 +80,8 @@ public final class AtomicFile implements AutoCloseable {
   }
 
   private static FileChannel openNew(Path file) throws IOException {
-    return FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
+    return FileChannel.open(
+        file, StandardOpenOption.CREATE_NEW, StandardOpenOption.READ, StandardOpenOption.WRITE);
   }
 
   private void setLength() throws IOException {
@@ -120,6 +121,30 @@ public final class AtomicFile implements AutoCloseable {
     long at = offset;
     while (from.hasRemaining()) {
       at += channel.write(from, at);
+    }
+  }
+
+  /// Forces to the disk what was written so far.
+  public void force() throws IOException {
+    requireOpen();
+    channel.force(false);
+  }
+
+  /// Reads back what was written.
+  ///
+  /// @param offset first byte in the file
+  /// @param into filled whole
+  public void read(long offset, MemorySegment into) throws IOException {
+    requireOpen();
+    Objects.checkFromIndexSize(offset, into.byteSize(), size);
+    for (long done = 0; done < into.byteSize(); done += NATIVE_CHUNK) {
+      long length = Math.min(NATIVE_CHUNK, into.byteSize() - done);
+      ByteBuffer buffer = into.asSlice(done, length).asByteBuffer();
+      while (buffer.hasRemaining()) {
+        if (channel.read(buffer, offset + done + buffer.position()) < 0) {
+          throw new IOException(target + ": the file ends at " + (offset + done + buffer.position()));
+        }
+      }
     }
   }
 
