@@ -1,0 +1,2 @@
+/// What can be written: one target for each format that a runtime serves.
+package smelt.converter.target;
