@@ -57,6 +57,9 @@ public final class Cli {
       line.setParameterExceptionHandler((e, _) -> Failures.report(e, terminal).code());
       line.setExecutionExceptionHandler((e, _, _) -> Failures.report(e, terminal).code());
       return line.execute(args);
+    } catch (Throwable e) {
+      // picocli lets errors pass, such as running out of memory.
+      return Failures.report(e, terminal).code();
     } finally {
       terminal.flush();
     }

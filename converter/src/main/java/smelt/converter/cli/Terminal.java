@@ -85,6 +85,12 @@ public final class Terminal {
     return errIsTerminal;
   }
 
+  /// Columns of the terminal, as far as the environment says (`COLUMNS`), otherwise 80.
+  int width() {
+    String columns = System.getenv().getOrDefault("COLUMNS", "");
+    return columns.matches("[0-9]{1,4}") ? Math.max(20, Integer.parseInt(columns)) : 80;
+  }
+
   /// Writes lines of the answer.
   public void answer(String text) {
     out.println(printable(text));

@@ -1,6 +1,5 @@
 package smelt.converter.recipe;
 
-import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
@@ -11,7 +10,6 @@ import java.util.stream.Stream;
 import smelt.converter.ByteSize;
 import smelt.converter.DidYouMean;
 import smelt.converter.target.Target;
-import smelt.formats.Problem;
 import smelt.formats.codec.ScaleFormat;
 
 /// Reads a recipe from YAML, and names all that is wrong with it at once.
@@ -27,10 +25,12 @@ final class RecipeReader {
   private static final Pattern NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}");
 
   private final String file;
-  private final List<Problem> problems = new ArrayList<>();
+  private final Mistakes mistakes;
+  private final Map<Target, Integer> targetLines = new EnumMap<>(Target.class);
 
   private RecipeReader(String file) {
     this.file = file;
+    this.mistakes = new Mistakes(file);
   }
 
   /// @param file the file's name, for messages
@@ -44,7 +44,7 @@ final class RecipeReader {
       throw new RecipeException(
           file + " line " + root.line(), root.kind(), "a map with the key targets", "write one");
     }
-    Fields fields = new Fields(file, problems, map, KEYS);
+    Fields fields = new Fields(mistakes, map, KEYS);
     String name = name(fields, map.line());
     String description =
         fields.scalar("description", "a text").map(YamlNode.Scalar::text).orElse("");
@@ -54,9 +54,7 @@ final class RecipeReader {
             "mtp", Map.of("keep", MtpPolicy.KEEP, "drop", MtpPolicy.DROP), MtpPolicy.KEEP);
     boolean copyCode = fields.choice("copy_code", Map.of("true", true, "false", false), false);
     long shardSize = shardSize(fields);
-    if (!problems.isEmpty()) {
-      throw new RecipeException(problems);
-    }
+    mistakes.refuse();
     return new Recipe(name, description, targets, mtp, copyCode, shardSize);
   }
 
@@ -64,11 +62,11 @@ final class RecipeReader {
     String expected = "a name of letters, digits, '.', '_' and '-'";
     Optional<YamlNode.Scalar> name = fields.scalar("name", expected);
     if (fields.node("name").isEmpty()) {
-      fields.problem(line, "no name", expected, "add 'name: my-recipe'");
+      mistakes.add(line, "no name", expected, "add 'name: my-recipe'");
     }
     name.filter(scalar -> !NAME.matcher(scalar.text()).matches())
         .ifPresent(scalar ->
-            fields.problem(scalar.line(), "name: " + scalar.kind(), expected, "choose one"));
+            mistakes.add(scalar.line(), "name: " + scalar.kind(), expected, "choose one"));
     return name.map(YamlNode.Scalar::text).orElse("");
   }
 
@@ -80,7 +78,7 @@ final class RecipeReader {
     OptionalLong size = ByteSize.parse(scalar.get().text());
     if (size.isEmpty() || size.getAsLong() == 0) {
       String found = "shard_size: " + scalar.get().kind();
-      fields.problem(scalar.get().line(), found, ByteSize.EXPECTED, "write for example 4GiB");
+      mistakes.add(scalar.get().line(), found, ByteSize.EXPECTED, "write for example 4GiB");
       return DEFAULT_SHARD_SIZE;
     }
     return size.getAsLong();
@@ -88,49 +86,43 @@ final class RecipeReader {
 
   private List<TargetSpec> targets(Fields fields, int line) {
     List<YamlNode> items = fields.items("targets");
-    if (items.isEmpty() && problems.stream().noneMatch(p -> p.found().startsWith("targets:"))) {
+    if (items.isEmpty()) {
       String expected = "at least one of " + String.join(", ", TARGET_NAMES);
       int where = fields.node("targets").map(YamlNode::line).orElse(line);
-      fields.problem(where, "no target", expected, "add 'targets: [int8-channel]'");
+      mistakes.add(where, "no target", expected, "add 'targets: [int8-channel]'");
     }
-    Map<Target, Integer> seen = new EnumMap<>(Target.class);
-    List<TargetSpec> specs = new ArrayList<>();
-    for (YamlNode item : items) {
-      Optional<TargetSpec> spec = target(fields, item);
-      if (spec.isEmpty()) {
-        continue;
-      }
-      Integer before = seen.putIfAbsent(spec.get().target(), item.line());
-      if (before != null) {
-        String found = "target " + spec.get().target().label() + " again (first in line " + before;
-        fields.problem(
-            item.line(), found + ")", "each target once", "keep one, or write a second recipe");
-      }
-      specs.add(spec.get());
-    }
-    return specs;
+    return items.stream().flatMap(item -> target(fields, item).stream()).toList();
   }
 
   private Optional<TargetSpec> target(Fields fields, YamlNode item) {
     return switch (item) {
-      case YamlNode.Scalar name -> targetNamed(fields, name).map(TargetSpec::of);
+      case YamlNode.Scalar name -> targetNamed(name).map(TargetSpec::of);
       case YamlNode.Mapping map -> targetWithChoices(fields.inner(map, TARGET_KEYS), map);
       case YamlNode.Sequence _, YamlNode.Nothing _ -> {
-        fields.problem(
+        mistakes.add(
             item.line(), item.kind(), "a target's name, or a map with the key target", "write one");
         yield Optional.empty();
       }
     };
   }
 
-  private Optional<Target> targetNamed(Fields fields, YamlNode.Scalar name) {
+  private Optional<Target> targetNamed(YamlNode.Scalar name) {
     Optional<Target> target = Target.named(name.text());
     if (target.isEmpty()) {
-      fields.problem(
+      mistakes.add(
           name.line(),
           "unknown target " + name.kind(),
           "one of " + String.join(", ", TARGET_NAMES),
           DidYouMean.remedy(name.text(), TARGET_NAMES, "write one of them"));
+      return target;
+    }
+    Integer before = targetLines.putIfAbsent(target.get(), name.line());
+    if (before != null) {
+      mistakes.add(
+          name.line(),
+          "target " + name.text() + " again (first in line " + before + ")",
+          "each target once",
+          "keep one, or write a second recipe");
     }
     return target;
   }
@@ -138,10 +130,10 @@ final class RecipeReader {
   private Optional<TargetSpec> targetWithChoices(Fields fields, YamlNode.Mapping map) {
     Optional<YamlNode.Scalar> name = fields.scalar("target", "a target's name");
     if (fields.node("target").isEmpty()) {
-      fields.problem(
+      mistakes.add(
           map.line(), "no target in this entry", "the key target", "add 'target: int8-channel'");
     }
-    Optional<Target> target = name.flatMap(scalar -> targetNamed(fields, scalar));
+    Optional<Target> target = name.flatMap(this::targetNamed);
     Optional<ScaleFormat> scales =
         fields.choice(
             "scales",
@@ -153,18 +145,18 @@ final class RecipeReader {
     if (target.isEmpty()) {
       return Optional.empty();
     }
-    int before = problems.size();
+    int before = mistakes.count();
     checkAllowed(fields, target.get());
     checkConsistent(fields, keep, quantize);
-    return problems.size() == before
+    return mistakes.count() == before
         ? Optional.of(new TargetSpec(target.get(), scales, keep, quantize))
         : Optional.empty();
   }
 
-  private static void checkAllowed(Fields fields, Target target) {
+  private void checkAllowed(Fields fields, Target target) {
     Optional<YamlNode> scales = fields.node("scales");
     if (scales.isPresent() && !TargetSpec.choosesScales(target)) {
-      fields.problem(
+      mistakes.add(
           scales.get().line(),
           "scales for " + target.label(),
           "none: only fp8-block has a choice of scales",
@@ -173,16 +165,16 @@ final class RecipeReader {
     for (String key : List.of("keep", "quantize")) {
       Optional<YamlNode> list = fields.node(key);
       if (list.isPresent() && target == Target.BF16) {
-        fields.problem(
+        mistakes.add(
             list.get().line(), key + " for bf16", "none: bf16 quantizes nothing", "remove the key");
       }
     }
   }
 
-  private static void checkConsistent(Fields fields, List<Selector> keep, List<Selector> quantize) {
+  private void checkConsistent(Fields fields, List<Selector> keep, List<Selector> quantize) {
     for (Selector selector : quantize) {
       if (keep.contains(selector)) {
-        fields.problem(
+        mistakes.add(
             fields.node("quantize").orElseThrow().line(),
             "'" + selector.text() + "' under keep and under quantize",
             "one of the two",
@@ -192,25 +184,23 @@ final class RecipeReader {
   }
 
   private List<Selector> selectors(Fields fields, String key) {
-    return fields.items(key).stream()
-        .flatMap(item -> selector(fields, key, item).stream())
-        .toList();
+    return fields.items(key).stream().flatMap(item -> selector(key, item).stream()).toList();
   }
 
-  private static Optional<Selector> selector(Fields fields, String key, YamlNode item) {
+  private Optional<Selector> selector(String key, YamlNode item) {
     if (!(item instanceof YamlNode.Scalar scalar)) {
-      fields.problem(
+      mistakes.add(
           item.line(), key + ": " + item.kind(), "a role, or 're:' and an expression", "write one");
       return Optional.empty();
     }
     String text = scalar.text();
     if (text.startsWith("re:")) {
-      return pattern(fields, scalar);
+      return pattern(scalar);
     }
     if (RoleLabels.all().contains(text)) {
       return Optional.of(new Selector.Role(text));
     }
-    fields.problem(
+    mistakes.add(
         item.line(),
         "unknown role '" + text + "'",
         "one of " + String.join(", ", RoleLabels.all()) + ", or 're:' and an expression",
@@ -218,12 +208,12 @@ final class RecipeReader {
     return Optional.empty();
   }
 
-  private static Optional<Selector> pattern(Fields fields, YamlNode.Scalar scalar) {
+  private Optional<Selector> pattern(YamlNode.Scalar scalar) {
     try {
       return Optional.of(new Selector.Pattern(Pattern.compile(scalar.text().substring(3))));
     } catch (java.util.regex.PatternSyntaxException e) {
       String why = e.getDescription() + " at position " + Math.max(0, e.getIndex());
-      fields.problem(
+      mistakes.add(
           scalar.line(), scalar.kind() + " (" + why + ")", "a regular expression", "correct it");
       return Optional.empty();
     }

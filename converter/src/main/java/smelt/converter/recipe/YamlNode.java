@@ -2,6 +2,9 @@ package smelt.converter.recipe;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.JsonParser;
 import tools.jackson.core.JsonToken;
@@ -11,6 +14,9 @@ import tools.jackson.dataformat.yaml.YAMLParser;
 
 /// A YAML document whose every part knows its line.
 sealed interface YamlNode {
+
+  /// Where the YAML library's messages name a place.
+  Pattern PLACE = Pattern.compile("in reader, line ([0-9]{1,9}), column");
 
   /// Line in the file, from 1.
   int line();
@@ -54,7 +60,7 @@ sealed interface YamlNode {
   /// Reads the one document of a file.
   ///
   /// @param where the file's name, for messages
-  /// @throws RecipeException if it is not YAML, has anchors, or has several documents
+  /// @throws RecipeException if it is not YAML, has aliases, or has several documents
   static YamlNode read(String where, String text) {
     try (JsonParser parser =
         YAMLFactory.builder().build().createParser(ObjectReadContext.empty(), text)) {
@@ -65,17 +71,14 @@ sealed interface YamlNode {
       }
       return root;
     } catch (JacksonException e) {
-      int line = e.getLocation() == null ? 1 : Math.max(1, e.getLocation().getLineNr());
-      String found = String.valueOf(e.getOriginalMessage()).strip().lines().findFirst().orElse("");
-      throw refuse(
-          where, line, "no YAML (" + found + ")", "a YAML document", "see 'smelt recipes NAME'");
+      throw malformed(where, String.valueOf(e.getOriginalMessage()));
     }
   }
 
   private static YamlNode node(YAMLParser parser, String where) {
     int line = line(parser);
-    if (parser.isCurrentAlias() || parser.getObjectId() != null) {
-      throw refuse(where, line, "an anchor or alias", "plain values", "write the value out");
+    if (parser.isCurrentAlias()) {
+      throw refuse(where, line, "an alias", "plain values", "write the value out");
     }
     return switch (parser.currentToken()) {
       case START_OBJECT -> mapping(parser, where, line);
@@ -102,6 +105,23 @@ sealed interface YamlNode {
       items.add(node(parser, where));
     }
     return new Sequence(items, line);
+  }
+
+  /// The YAML library's message has lines of text, each followed by its place and an excerpt; the
+  /// last place is that of the mistake.
+  private static RecipeException malformed(String where, String message) {
+    int line = 1;
+    Matcher place = PLACE.matcher(message);
+    while (place.find()) {
+      line = Integer.parseInt(place.group(1));
+    }
+    String what =
+        message
+            .lines()
+            .filter(text -> !text.isBlank() && !Character.isWhitespace(text.charAt(0)))
+            .collect(Collectors.joining(", "));
+    return refuse(
+        where, line, "no YAML (" + what + ")", "a YAML document", "see 'smelt recipes NAME'");
   }
 
   private static int line(JsonParser parser) {

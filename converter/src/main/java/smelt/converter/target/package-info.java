@@ -1,3 +1,2 @@
-/// The targets: what each quantizes, how its files are laid out, and the config that its loaders
-/// read.
+/// What can be written: one target for each format that a runtime serves.
 package smelt.converter.target;
