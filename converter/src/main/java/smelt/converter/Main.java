@@ -3,6 +3,9 @@ package smelt.converter;
 import java.util.List;
 import java.util.Locale;
 import smelt.converter.cli.Cli;
+import smelt.converter.cli.ConvertCommand;
+import smelt.converter.cli.Interruption;
+import smelt.converter.cli.PlanCommand;
 import smelt.converter.cli.RecipesCommand;
 import smelt.converter.cli.Terminal;
 
@@ -14,11 +17,17 @@ public final class Main {
   public static void main(String[] args) {
     Locale.setDefault(Locale.ROOT);
     Terminal terminal = Terminal.ofProcess();
-    System.exit(Cli.run(terminal, commands(terminal), args));
+    Interruption interruption = new Interruption();
+    int code = Cli.run(terminal, commands(terminal, interruption), args);
+    interruption.ended(code);
+    System.exit(code);
   }
 
   /// The commands in the order of the help.
-  private static List<Object> commands(Terminal terminal) {
-    return List.of(new RecipesCommand(terminal));
+  private static List<Object> commands(Terminal terminal, Interruption interruption) {
+    return List.of(
+        new PlanCommand(terminal),
+        new ConvertCommand(terminal, interruption),
+        new RecipesCommand(terminal));
   }
 }

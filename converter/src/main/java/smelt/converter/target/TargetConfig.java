@@ -72,7 +72,7 @@ public record TargetConfig(
                     .withObjectNameValueSpacing(Separators.Spacing.AFTER))
             .withObjectIndenter(indenter)
             .withArrayIndenter(indenter);
-    return (MAPPER.writer(printer).writeValueAsString(tree) + "\n")
+    return (MAPPER.writer().with(printer).writeValueAsString(tree) + "\n")
         .getBytes(java.nio.charset.StandardCharsets.UTF_8);
   }
 
