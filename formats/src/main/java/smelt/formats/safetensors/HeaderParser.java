@@ -52,17 +52,21 @@ final class HeaderParser {
 
   /// @param bytes UTF-8 without NUL, starting with `{`
   static Content parse(String file, byte[] bytes) {
-    Findings findings = new Findings(file);
     try (JsonParser json = JSON.createParser(ObjectReadContext.empty(), bytes)) {
-      HeaderParser parser = new HeaderParser(json, findings);
-      parser.header();
-      findings.throwIfAny();
+      HeaderParser parser = new HeaderParser(json, new Findings(file));
+      parser.checkedHeader();
+      parser.findings.throwIfAny();
       return new Content(parser.metadata, parser.tensors);
+    }
+  }
+
+  private void checkedHeader() {
+    try {
+      header();
     } catch (JacksonException e) {
       String found = "no valid header: " + Findings.shortened(e.getOriginalMessage());
-      findings.add(inFile(e.getLocation()), found, "JSON of a safetensors header", REMEDY);
-      findings.throwIfAny();
-      throw new AssertionError(e);
+      long at = inFile(json.currentLocation());
+      findings.add(at, found, "the JSON of a safetensors header", REMEDY);
     }
   }
 

@@ -30,7 +30,7 @@ final class FileByteSource implements ByteSource {
   private final long size;
   private final FileChannel channel;
 
-  private FileByteSource(
+  FileByteSource(
       String name, Path path, FileStamp stamp, long base, long size, FileChannel channel) {
     this.name = name;
     this.path = path;

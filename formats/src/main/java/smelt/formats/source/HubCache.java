@@ -17,7 +17,7 @@ import java.util.regex.Pattern;
 /// @param blobs real path of the folder of blobs
 record HubCache(Path blobs) {
 
-  private static final Pattern BLOB = Pattern.compile("[0-9a-f]{40,64}");
+  private static final Pattern BLOB = Pattern.compile("[0-9a-f]{40}|[0-9a-f]{64}");
 
   /// The cache that a folder is a snapshot of, or lies in a snapshot of.
   ///
@@ -33,6 +33,11 @@ record HubCache(Path blobs) {
     return Optional.empty();
   }
 
+  /// Whether a file of this name can be a blob: a SHA-1 or SHA-256 in hexadecimal.
+  static boolean isBlob(String name) {
+    return BLOB.matcher(name).matches();
+  }
+
   /// The blob that a link leads to; empty when it leads anywhere else.
   ///
   /// @param link a path without links in its folders
@@ -40,7 +45,7 @@ record HubCache(Path blobs) {
     Path target = link.resolveSibling(Files.readSymbolicLink(link)).normalize();
     boolean blob =
         blobs.equals(target.getParent())
-            && BLOB.matcher(target.getFileName().toString()).matches()
+            && isBlob(target.getFileName().toString())
             && Files.isRegularFile(target, LinkOption.NOFOLLOW_LINKS);
     return blob ? Optional.of(target) : Optional.empty();
   }

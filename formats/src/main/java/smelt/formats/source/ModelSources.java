@@ -1,31 +1,107 @@
 package smelt.formats.source;
 
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
+
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
 import smelt.formats.BadInputException;
+import smelt.formats.UnsupportedException;
 
 /// Finds out what a model was given as, and opens it.
 public final class ModelSources {
 
+  private static final int TAR_MAGIC_OFFSET = 257;
+  private static final int MAGIC_BYTES = TAR_MAGIC_OFFSET + 5;
+  private static final String PLAIN =
+      "a plain tar or a zip without compression can be read in place: unpack this one, or pack it"
+          + " again (tar -cf, zip -0 -r)";
+
   private ModelSources() {}
 
-  /// Opens a folder or a Hugging Face cache snapshot.
+  /// Opens a folder, a Hugging Face cache snapshot, or a plain tar or stored zip of either.
+  ///
+  /// Archives are told by their content. Their files are read in place; one folder that holds
+  /// everything else is stripped from names. Compressed archives are refused, but for side files of
+  /// at most 64 MiB that are deflated in a zip. Links are refused, except from a snapshot to a blob
+  /// of its own cache.
   ///
   /// Files and folders whose name starts with a dot belong to version control and download tools:
   /// hidden folders are not part of the model, hidden files are.
   ///
   /// @throws NoSuchFileException if nothing is there
-  /// @throws BadInputException if something in it would lead out of it; all such files are named
+  /// @throws BadInputException if something in it would lead out of it, or is damaged; all such
+  ///   files are named
+  /// @throws UnsupportedException if the archive is compressed
   public static ModelSource open(Path model) throws IOException {
     if (!Files.exists(model)) {
       throw new NoSuchFileException(model.toString());
     }
     if (Files.isDirectory(model)) {
+      refuseCacheWithoutSnapshot(model);
       return FolderSource.open(model);
     }
+    return openArchive(model, model.toRealPath());
+  }
+
+  private static ModelSource openArchive(Path given, Path archive) throws IOException {
+    String magic = magic(archive);
+    if (magic.startsWith("PK\3\4") || magic.startsWith("PK\5\6")) {
+      return ArchiveSource.openZip(archive);
+    }
+    if (magic.startsWith("ustar", TAR_MAGIC_OFFSET)) {
+      return ArchiveSource.openTar(archive);
+    }
+    String compression = compression(magic);
+    if (!compression.isEmpty()) {
+      throw new UnsupportedException(given + ", compressed with " + compression + ",", PLAIN);
+    }
     throw new BadInputException(
-        model.toString(), "no folder", "the folder of a model", "name the folder");
+        given.toString(),
+        "neither a folder nor an archive",
+        "the folder of a model, or a plain tar or stored zip of it",
+        "name the folder that holds config.json");
+  }
+
+  private static String magic(Path file) throws IOException {
+    try (InputStream in = Files.newInputStream(file)) {
+      return new String(in.readNBytes(MAGIC_BYTES), ISO_8859_1);
+    }
+  }
+
+  /// The compression that a file's first bytes tell; empty when they tell none.
+  private static String compression(String magic) {
+    if (magic.startsWith("\u001f\u008b")) {
+      return "gzip";
+    }
+    if (magic.startsWith("(\u00b5/\u00fd")) {
+      return "zstd";
+    }
+    if (magic.startsWith("\u00fd7zXZ")) {
+      return "xz";
+    }
+    if (magic.startsWith("BZh")) {
+      return "bzip2";
+    }
+    return magic.startsWith("7z\u00bc\u00af") ? "7-Zip" : "";
+  }
+
+  private static void refuseCacheWithoutSnapshot(Path model) throws IOException {
+    Path snapshots = model.resolve("snapshots");
+    if (!Files.isDirectory(snapshots) || !Files.isDirectory(model.resolve("blobs"))) {
+      return;
+    }
+    try (Stream<Path> commits = Files.list(snapshots)) {
+      List<String> names = commits.map(Path::toString).sorted().toList();
+      throw new BadInputException(
+          model.toString(),
+          "a cache folder of snapshots",
+          "one snapshot",
+          names.isEmpty() ? "download the model" : "name one of " + String.join(", ", names));
+    }
   }
 }

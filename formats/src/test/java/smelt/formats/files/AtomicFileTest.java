@@ -21,6 +21,7 @@ import java.util.concurrent.Future;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import smelt.formats.FaultyChannel;
 
 class AtomicFileTest {
 
@@ -97,18 +98,18 @@ class AtomicFileTest {
         AtomicFile file = AtomicFile.create(target, content.length);
         ExecutorService threads = Executors.newFixedThreadPool(4)) {
       MemorySegment bytes = arena.allocate(content.length);
-      MemorySegment.copy(content, 0, bytes, java.lang.foreign.ValueLayout.JAVA_BYTE, 0, content.length);
+      MemorySegment.copy(
+          content, 0, bytes, java.lang.foreign.ValueLayout.JAVA_BYTE, 0, content.length);
       List<Future<?>> writes = new ArrayList<>();
       for (int at = 0; at < content.length; at += piece) {
         int begin = at;
         int length = Math.min(piece, content.length - at);
         MemorySegment all = writes.size() % 2 == 0 ? bytes : MemorySegment.ofArray(content);
         writes.add(
-            threads.submit(
-                () -> {
-                  file.write(begin, all.asSlice(begin, length));
-                  return null;
-                }));
+            threads.submit(() -> {
+              file.write(begin, all.asSlice(begin, length));
+              return null;
+            }));
       }
       finish(writes);
       file.commit();
@@ -116,7 +117,8 @@ class AtomicFileTest {
     assertThat(target).hasBinaryContent(content);
   }
 
-  private static void finish(List<Future<?>> writes) throws InterruptedException, ExecutionException {
+  private static void finish(List<Future<?>> writes)
+      throws InterruptedException, ExecutionException {
     for (Future<?> write : writes) {
       write.get();
     }

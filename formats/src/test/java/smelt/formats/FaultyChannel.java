@@ -1,4 +1,4 @@
-package smelt.formats.files;
+package smelt.formats;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -8,22 +8,22 @@ import java.nio.channels.FileLock;
 import java.nio.channels.ReadableByteChannel;
 import java.nio.channels.WritableByteChannel;
 
-/// A file channel whose disk is full after `room` bytes, and which takes at most `step` bytes at a
-/// time. Everything else goes to the real file.
-final class FaultyChannel extends FileChannel {
+/// A file channel that fails after `room` bytes, and which reads and writes at most `step` bytes at
+/// a time. Everything else goes to the real file.
+public final class FaultyChannel extends FileChannel {
 
   private final FileChannel file;
   private final int step;
   private long room;
   private boolean forceFails;
 
-  FaultyChannel(FileChannel file, long room, int step) {
+  public FaultyChannel(FileChannel file, long room, int step) {
     this.file = file;
     this.room = room;
     this.step = step;
   }
 
-  FaultyChannel failingForce() {
+  public FaultyChannel failingForce() {
     forceFails = true;
     return this;
   }
@@ -105,8 +105,15 @@ final class FaultyChannel extends FileChannel {
   }
 
   @Override
-  public int read(ByteBuffer into, long position) {
-    throw new UnsupportedOperationException();
+  public synchronized int read(ByteBuffer into, long position) throws IOException {
+    if (into.hasRemaining() && room == 0) {
+      throw new IOException("Input/output error");
+    }
+    int count = (int) Math.min(Math.min(step, room), into.remaining());
+    int done = file.read(into.slice(into.position(), count), position);
+    into.position(into.position() + Math.max(0, done));
+    room -= Math.max(0, done);
+    return done;
   }
 
   @Override
