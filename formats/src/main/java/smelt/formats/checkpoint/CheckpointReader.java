@@ -26,10 +26,13 @@ final class CheckpointReader {
 
     List<ShardReader.Content> contents = ShardReader.readAll(source, files.shards(), problems);
     List<ShardReader.Content> strays = ShardReader.readAll(source, files.strays(), problems);
+    if (contents.isEmpty()) {
+      throw new BadInputException(problems);
+    }
     StoredTensors stored = StoredTensors.of(contents, problems);
     stored.checkStrays(strays, problems);
     if (files.index().isPresent()) {
-      stored.checkIndex(files.index().get(), files.shards(), problems);
+      stored.checkIndex(files.index().get(), problems);
     }
     WeightJoiner joiner = new WeightJoiner(config, stored, problems);
     WeightJoiner.Joined joined = joiner.join(architecture);

@@ -7,34 +7,49 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Collectors;
 import smelt.formats.Problem;
 
-/// All tensors that the shards hold, by name.
+/// All tensors that the readable shards hold, by name; and the names of those that the index places
+/// in shards that are absent or unreadable. The latter are not missing: their shard is.
 final class StoredTensors {
 
   private final Map<String, SourceTensor> byName;
+  private final Set<String> doubled = new HashSet<>();
+  private final Set<String> outOfReach = new HashSet<>();
+  private final Set<String> files;
 
-  private StoredTensors(Map<String, SourceTensor> byName) {
+  private StoredTensors(Map<String, SourceTensor> byName, Set<String> files) {
     this.byName = byName;
+    this.files = files;
   }
 
   /// Joins the shards' tensors; a tensor in two shards is a problem.
   static StoredTensors of(List<ShardReader.Content> contents, List<Problem> problems) {
     int count = contents.stream().mapToInt(c -> c.tensors().size()).sum();
     Map<String, SourceTensor> byName = HashMap.newHashMap(count);
+    Set<String> files =
+        contents.stream().map(c -> c.shard().file()).collect(Collectors.toUnmodifiableSet());
+    StoredTensors stored = new StoredTensors(byName, files);
     for (ShardReader.Content content : contents) {
       for (SourceTensor tensor : content.tensors()) {
         SourceTensor other = byName.putIfAbsent(tensor.name(), tensor);
         if (other != null) {
+          stored.doubled.add(tensor.name());
           problems.add(doubled(tensor, other.file()));
         }
       }
     }
-    return new StoredTensors(byName);
+    return stored;
   }
 
   Optional<SourceTensor> find(String name) {
     return Optional.ofNullable(byName.get(name));
+  }
+
+  /// Whether a tensor is said to be in a shard that could not be read.
+  boolean isOutOfReach(String name) {
+    return outOfReach.contains(name);
   }
 
   Collection<SourceTensor> all() {
@@ -56,17 +71,17 @@ final class StoredTensors {
 
   /// The index must name every tensor of the readable shards, in the shard that holds it, and no
   /// other.
-  void checkIndex(ShardIndex index, List<String> shards, List<Problem> problems) {
-    Set<String> readable = new HashSet<>(shards);
-    index
-        .weightMap()
-        .forEach((name, file) -> {
-          SourceTensor tensor = byName.get(name);
-          boolean there = tensor != null && tensor.file().equals(file);
-          if (readable.contains(file) && !there) {
-            problems.add(lacking(index, name, file, tensor));
-          }
-        });
+  void checkIndex(ShardIndex index, List<Problem> problems) {
+    for (Map.Entry<String, String> entry : index.weightMap().entrySet()) {
+      String name = entry.getKey();
+      SourceTensor tensor = byName.get(name);
+      if (!files.contains(entry.getValue())) {
+        outOfReach.add(name);
+      } else if (tensor == null
+          || (!tensor.file().equals(entry.getValue()) && !doubled.contains(name))) {
+        problems.add(lacking(index, name, entry.getValue(), tensor));
+      }
+    }
     for (SourceTensor tensor : byName.values()) {
       if (!index.weightMap().containsKey(tensor.name())) {
         problems.add(

@@ -47,6 +47,7 @@ final class UnusedTensors {
   private final ModelConfig config;
   private final StoredTensors stored;
   private final Set<String> used;
+  private Map<String, String> twins = Map.of();
 
   /// @param used names of the weights and scales
   UnusedTensors(ModelConfig config, StoredTensors stored, Set<String> used) {
@@ -71,7 +72,7 @@ final class UnusedTensors {
       Optional<Leftover.Reason> reason = harmless(tensor);
       if (reason.isPresent()) {
         leftovers.add(new Leftover(tensor, reason.get()));
-      } else {
+      } else if (!belongsOutOfReach(tensor)) {
         problems.add(problem(tensor));
       }
     }
@@ -103,6 +104,14 @@ final class UnusedTensors {
     boolean symmetric =
         stored.find(codes + CodesAndScale.SCALE).filter(s -> used.contains(s.name())).isPresent();
     return symmetric ? Optional.of(Leftover.Reason.ZERO_OFFSET) : Optional.empty();
+  }
+
+  /// Whether it may be a scale of a weight whose shard could not be read.
+  private boolean belongsOutOfReach(SourceTensor tensor) {
+    String name = tensor.name();
+    return CodesAndScale.SCALE_SUFFIXES.stream()
+        .filter(name::endsWith)
+        .anyMatch(s -> stored.isOutOfReach(name.substring(0, name.length() - s.length())));
   }
 
   private Problem problem(SourceTensor tensor) {
@@ -140,11 +149,9 @@ final class UnusedTensors {
     return config.numHiddenLayers() + " layers, " + config.mtpLayers() + " MTP layers" + experts;
   }
 
-  private Map<String, String> twins;
-
   /// Names of the used tensors by their lower-case form.
   private Map<String, String> twins() {
-    if (twins == null) {
+    if (twins.isEmpty()) {
       twins = HashMap.newHashMap(used.size());
       for (String name : used) {
         twins.put(name.toLowerCase(Locale.ROOT), name);

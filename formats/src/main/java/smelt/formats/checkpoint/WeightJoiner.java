@@ -38,8 +38,9 @@ final class WeightJoiner {
         expected -> {
           Optional<SourceTensor> codes = stored.find(expected.name());
           if (codes.isPresent()) {
-            pairs.add(pair(expected, codes.get()));
-          } else if (expected.presence() == ExpectedWeight.Presence.REQUIRED) {
+            pair(expected, codes.get()).ifPresent(pairs::add);
+          } else if (expected.presence() == ExpectedWeight.Presence.REQUIRED
+              && !stored.isOutOfReach(expected.name())) {
             missing.add(expected);
           }
         });
@@ -59,7 +60,8 @@ final class WeightJoiner {
         weights, leftovers.stream().sorted(Comparator.comparing(l -> l.tensor().name())).toList());
   }
 
-  private CodesAndScale pair(ExpectedWeight expected, SourceTensor codes) {
+  /// Empty where the scale may lie in a shard that could not be read.
+  private Optional<CodesAndScale> pair(ExpectedWeight expected, SourceTensor codes) {
     used.add(codes.name());
     Shape shape = codes.shape();
     if (!shape.equals(expected.shape())) {
@@ -71,16 +73,20 @@ final class WeightJoiner {
               NOT_THESE_WEIGHTS));
     }
     if (!Encodings.isQuantized(codes.type())) {
-      return new CodesAndScale(expected.role(), codes, Optional.empty());
+      return Optional.of(new CodesAndScale(expected.role(), codes, Optional.empty()));
     }
     Optional<SourceTensor> scale = Optional.empty();
+    boolean outOfReach = false;
     for (String suffix : CodesAndScale.SCALE_SUFFIXES) {
       Optional<SourceTensor> found = stored.find(codes.name() + suffix);
+      outOfReach |= stored.isOutOfReach(codes.name() + suffix);
       if (found.isPresent() && scale.isEmpty()) {
         scale = found;
         used.add(found.get().name());
       }
     }
-    return new CodesAndScale(expected.role(), codes, scale);
+    return scale.isEmpty() && outOfReach
+        ? Optional.empty()
+        : Optional.of(new CodesAndScale(expected.role(), codes, scale));
   }
 }
