@@ -1,0 +1,21 @@
+package smelt.formats.checkpoint;
+
+import java.util.List;
+import java.util.Optional;
+
+/// A weight's codes, and the scales that were found under one of their names.
+record CodesAndScale(TensorRole role, SourceTensor codes, Optional<SourceTensor> scale) {
+
+  /// DeepSeek's ending for block scales, which multiply in spite of the name.
+  static final String SCALE_INV = "_scale_inv";
+
+  /// The ending of per-channel scales, and of compressed-tensors' block scales.
+  static final String SCALE = "_scale";
+
+  /// Endings of a scale's name behind that of its codes, the usual one first.
+  static final List<String> SCALE_SUFFIXES = List.of(SCALE_INV, SCALE);
+
+  boolean inverseNamed() {
+    return scale.filter(s -> s.name().endsWith(SCALE_INV)).isPresent();
+  }
+}

@@ -1,0 +1,23 @@
+package smelt.formats.checkpoint;
+
+/// A stored tensor that is no weight and no decode scale, and whose loss changes nothing.
+public record Leftover(SourceTensor tensor, Reason reason) {
+
+  public enum Reason {
+    /// `rotary_emb.inv_freq`: computed from the config by every runtime.
+    ROTARY_FREQUENCIES("rotary frequencies, computed from config.json by every runtime"),
+    /// `weight_offset` of Ascend's W8A8_DYNAMIC: zero by that format's definition.
+    ZERO_OFFSET("offset of a symmetric encoding, zero by its definition");
+
+    private final String words;
+
+    Reason(String words) {
+      this.words = words;
+    }
+
+    /// The reason as a phrase for reports.
+    public String words() {
+      return words;
+    }
+  }
+}

@@ -1,0 +1,102 @@
+package smelt.formats.checkpoint;
+
+import java.io.IOException;
+import java.io.InterruptedIOException;
+import java.io.UncheckedIOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import smelt.formats.BadInputException;
+import smelt.formats.Problem;
+import smelt.formats.safetensors.SafetensorsHeader;
+import smelt.formats.safetensors.TensorEntry;
+import smelt.formats.source.ByteSource;
+import smelt.formats.source.ModelSource;
+
+/// Reads the headers of many shards, several at a time.
+final class ShardReader {
+
+  private static final int THREADS = 8;
+
+  /// What one shard's header says.
+  record Content(Shard shard, List<SourceTensor> tensors) {}
+
+  private ShardReader() {}
+
+  /// Reads the headers of `files`, in this order. The problems of those that are invalid are added
+  /// to `problems`, and they are left out.
+  static List<Content> readAll(ModelSource source, List<String> files, List<Problem> problems)
+      throws IOException {
+    List<Content> contents = new ArrayList<>();
+    try (ExecutorService threads = Executors.newFixedThreadPool(THREADS)) {
+      List<Future<Content>> pending = new ArrayList<>();
+      for (String file : files) {
+        pending.add(threads.submit(() -> read(source, file)));
+      }
+      for (Future<Content> one : pending) {
+        try {
+          contents.add(result(one));
+        } catch (BadInputException e) {
+          problems.addAll(e.problems());
+        }
+      }
+    }
+    return contents;
+  }
+
+  private static Content result(Future<Content> pending) throws IOException {
+    try {
+      return pending.get();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new InterruptedIOException("interrupted while reading headers");
+    } catch (ExecutionException e) {
+      switch (e.getCause()) {
+        case IOException io -> throw io;
+        case UncheckedIOException io -> throw io.getCause();
+        case RuntimeException bug -> throw bug;
+        case Error bug -> throw bug;
+        default -> throw new AssertionError(e);
+      }
+    }
+  }
+
+  private static Content read(ModelSource source, String file) throws IOException {
+    try (ByteSource bytes = source.open(file)) {
+      SafetensorsHeader header = SafetensorsHeader.read(bytes);
+      List<SourceTensor> tensors = new ArrayList<>(header.tensors().size());
+      for (TensorEntry entry : header.tensors()) {
+        tensors.add(
+            new SourceTensor(
+                entry.name(),
+                entry.type(),
+                entry.shape(),
+                file,
+                header.offset(entry),
+                entry.bytes()));
+      }
+      String digest = digest(bytes, header.dataStart());
+      return new Content(new Shard(file, header.fileSize(), digest, tensors.size()), tensors);
+    }
+  }
+
+  private static String digest(ByteSource bytes, long length) throws IOException {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment header = arena.allocate(length);
+      bytes.read(0, header);
+      MessageDigest sha256 = MessageDigest.getInstance("SHA-256");
+      sha256.update(header.asByteBuffer());
+      return HexFormat.of().formatHex(sha256.digest());
+    } catch (NoSuchAlgorithmException e) {
+      throw new AssertionError("every JDK has SHA-256", e);
+    }
+  }
+}
