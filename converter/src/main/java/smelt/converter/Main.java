@@ -3,6 +3,8 @@ package smelt.converter;
 import java.util.List;
 import java.util.Locale;
 import smelt.converter.cli.Cli;
+import smelt.converter.cli.DiffCommand;
+import smelt.converter.cli.InspectCommand;
 import smelt.converter.cli.RecipesCommand;
 import smelt.converter.cli.Terminal;
 
@@ -19,6 +21,7 @@ public final class Main {
 
   /// The commands in the order of the help.
   private static List<Object> commands(Terminal terminal) {
-    return List.of(new RecipesCommand(terminal));
+    return List.of(
+        new InspectCommand(terminal), new RecipesCommand(terminal), new DiffCommand(terminal));
   }
 }
