@@ -4,6 +4,8 @@ import java.util.List;
 import java.util.Locale;
 import smelt.converter.cli.Cli;
 import smelt.converter.cli.ConvertCommand;
+import smelt.converter.cli.DiffCommand;
+import smelt.converter.cli.InspectCommand;
 import smelt.converter.cli.Interruption;
 import smelt.converter.cli.PlanCommand;
 import smelt.converter.cli.RecipesCommand;
@@ -26,8 +28,10 @@ public final class Main {
   /// The commands in the order of the help.
   private static List<Object> commands(Terminal terminal, Interruption interruption) {
     return List.of(
+        new InspectCommand(terminal),
         new PlanCommand(terminal),
         new ConvertCommand(terminal, interruption),
-        new RecipesCommand(terminal));
+        new RecipesCommand(terminal),
+        new DiffCommand(terminal));
   }
 }

@@ -17,6 +17,7 @@ import java.util.spi.ToolProvider;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import smelt.formats.Checkout;
 
 /// Runs the launcher in a checkout of its own, whose "Maven" puts the program together from the
 /// class path of the tests and counts how often it was asked.
@@ -35,7 +36,7 @@ class LauncherTest {
   void layOutACheckout() throws IOException {
     checkout = Files.createDirectories(folder.resolve("a checkout"));
     target = checkout.resolve("converter/target");
-    Path root = CheckoutFolder.root();
+    Path root = Checkout.root();
     Files.createDirectories(checkout.resolve(".mvn"));
     Files.copy(
         root.resolve("smelt"), checkout.resolve("smelt"), StandardCopyOption.COPY_ATTRIBUTES);

@@ -9,8 +9,10 @@ import java.nio.file.FileSystemException;
 import java.nio.file.NoSuchFileException;
 import java.util.List;
 import java.util.Locale;
+import java.util.Set;
 import java.util.stream.Collectors;
 import picocli.CommandLine;
+import smelt.converter.DidYouMean;
 import smelt.converter.ProblemsException;
 import smelt.converter.Version;
 import smelt.formats.BadInputException;
@@ -72,10 +74,13 @@ final class Failures {
   private static void usage(CommandLine.ParameterException e, Terminal terminal) {
     error(oneLine(String.valueOf(e.getMessage())), terminal);
     if (e instanceof CommandLine.UnmatchedArgumentException unmatched) {
-      List<String> near = unmatched.getSuggestions();
-      if (!near.isEmpty()) {
-        terminal.message("    did you mean " + String.join(" or ", near) + "?");
-      }
+      String word = unmatched.getUnmatched().getFirst();
+      Set<String> known =
+          unmatched.isUnknownOption()
+              ? e.getCommandLine().getCommandSpec().optionsMap().keySet()
+              : e.getCommandLine().getSubcommands().keySet();
+      DidYouMean.closest(word, known)
+          .ifPresent(near -> terminal.message("    did you mean '" + near + "'?"));
     }
     terminal.message(
         "    help: " + e.getCommandLine().getCommandSpec().qualifiedName() + " --help");

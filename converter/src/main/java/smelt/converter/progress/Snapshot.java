@@ -22,13 +22,16 @@ record Snapshot(long bytes, long totalBytes, long units, long totalUnits, Durati
   }
 
   private String head(String what) {
+    boolean small = totalBytes < 1e9;
+    double unit = small ? 1e6 : 1e9;
     return String.format(
         Locale.ROOT,
-        "%s  %3d %%  %.2f of %.2f GB  %.2f GB/s  units %d/%d",
+        "%s  %3d %%  %.2f of %.2f %s  %.2f GB/s  units %d/%d",
         what,
         (int) (share() * 100),
-        bytes / 1e9,
-        totalBytes / 1e9,
+        bytes / unit,
+        totalBytes / unit,
+        small ? "MB" : "GB",
         bytes / 1e9 / seconds(),
         units,
         totalUnits);

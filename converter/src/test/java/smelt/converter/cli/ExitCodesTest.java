@@ -32,14 +32,16 @@ class ExitCodesTest {
     Program.Result result = Program.run("recipes", "--jsn");
     assertThat(result.exit()).isEqualTo(2);
     assertThat(result.out()).isEmpty();
-    assertThat(result.err()).contains("error: Unknown option: '--jsn'").contains("--json?");
+    assertThat(result.err())
+        .contains("error: Unknown option: '--jsn'")
+        .contains("did you mean '--json'?");
   }
 
   @Test
   void anUnknownCommandEndsWith2AndASuggestion() {
     Program.Result result = Program.run("recpies");
     assertThat(result.exit()).isEqualTo(2);
-    assertThat(result.err()).contains("did you mean recipes?");
+    assertThat(result.err()).contains("did you mean 'recipes'?");
   }
 
   @Test

@@ -10,8 +10,8 @@ import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import smelt.converter.CheckoutFolder;
 import smelt.converter.target.Target;
+import smelt.formats.Checkout;
 import smelt.formats.codec.ScaleFormat;
 
 class RecipesTest {
@@ -32,7 +32,7 @@ class RecipesTest {
 
   @Test
   void theFilesInSamplesAreTheBuiltInRecipes() throws IOException {
-    try (Stream<Path> files = Files.list(CheckoutFolder.root().resolve("samples/recipes"))) {
+    try (Stream<Path> files = Files.list(Checkout.root().resolve("samples/recipes"))) {
       List<Path> recipes = files.toList();
       assertThat(recipes)
           .extracting(file -> file.getFileName().toString().replace(".yaml", ""))

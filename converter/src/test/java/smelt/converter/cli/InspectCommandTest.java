@@ -1,0 +1,95 @@
+package smelt.converter.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import smelt.converter.Program;
+import smelt.converter.SampleModel;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
+
+class InspectCommandTest {
+
+  @TempDir Path folder;
+
+  @Test
+  void addsUpTheFp8Sample() {
+    JsonNode json = inspect("--json");
+    assertThat(json.get("architecture").asString()).isEqualTo("DeepseekV3ForCausalLM");
+    assertThat(json.get("tensors").asLong()).isEqualTo(501);
+    assertThat(json.get("tensor_bytes").asLong()).isEqualTo(11_702_012);
+    // 4 x 3 layers x 16 experts with 3 matrices of 128 x 256, and one scale a block of 128 x 128
+    JsonNode experts = json.get("roles").get("routed_expert");
+    assertThat(experts.get("weights").asLong()).isEqualTo(4 * 16 * 3);
+    assertThat(experts.get("parameters").asLong()).isEqualTo(4 * 16 * 3 * 128 * 256);
+    assertThat(experts.get("bytes").asLong()).isEqualTo(4 * 16 * 3 * (128 * 256 + 2 * 4));
+    for (String group : new String[] {"roles", "parts", "encodings"}) {
+      assertThat(json.get(group).valueStream().mapToLong(t -> t.get("bytes").asLong()).sum())
+          .as(group)
+          .isEqualTo(11_702_012);
+    }
+    assertThat(json.get("encodings").get("F8_E4M3 in 128 x 128 blocks, F32 scales")).isNotNull();
+  }
+
+  @Test
+  void listsEveryStoredTensorWithItsPlace() throws IOException {
+    JsonNode json = inspect("--json", "--tensors");
+    JsonNode list = json.get("tensor_list");
+    assertThat(list.size()).isEqualTo(501);
+    assertThat(list.valueStream().mapToLong(t -> t.get("bytes").asLong()).sum())
+        .isEqualTo(11_702_012);
+    for (JsonNode tensor : list) {
+      Path file = SampleModel.path(SampleModel.FP8).resolve(tensor.get("file").asString());
+      assertThat(tensor.get("offset").asLong() + tensor.get("bytes").asLong())
+          .isLessThanOrEqualTo(Files.size(file));
+    }
+  }
+
+  @Test
+  void showsAPersonTheSameSums() {
+    Program.Result result =
+        Program.run("inspect", "--tensors", SampleModel.path(SampleModel.FP8).toString());
+    assertThat(result.exit()).isZero();
+    assertThat(result.err()).isEmpty();
+    assertThat(result.out())
+        .containsPattern("routed_expert +192 +384 +6,291,456 +6,292,992\n")
+        .contains("model.layers.4.shared_head.head.weight  BF16 [1536, 256]  786,432 bytes");
+  }
+
+  @Test
+  void aMissingModelEndsWith3() {
+    Program.Result result = Program.smelt().in(folder).go("inspect", "nothing-here");
+    assertThat(result.exit()).isEqualTo(3);
+    assertThat(result.err()).startsWith("error: nothing-here: found nothing there\n");
+    assertThat(result.out()).isEmpty();
+  }
+
+  @Test
+  void aCutShardEndsWith3AndItsName() throws IOException {
+    Path model = SampleModel.copy(SampleModel.FP8, folder.resolve("model"));
+    Path shard = model.resolve("model-00002-of-00003.safetensors");
+    try (FileChannel channel = FileChannel.open(shard, StandardOpenOption.WRITE)) {
+      channel.truncate(Files.size(shard) - 1);
+    }
+    Program.Result result = Program.run("inspect", model.toString());
+    assertThat(result.exit()).isEqualTo(3);
+    assertThat(result.err()).startsWith("error: ").contains("model-00002-of-00003.safetensors");
+  }
+
+  private static JsonNode inspect(String... options) {
+    String[] args = new String[options.length + 2];
+    args[0] = "inspect";
+    args[1] = SampleModel.path(SampleModel.FP8).toString();
+    System.arraycopy(options, 0, args, 2, options.length);
+    Program.Result result = Program.run(args);
+    assertThat(result.err()).isEmpty();
+    assertThat(result.exit()).isZero();
+    return JsonMapper.shared().readTree(result.out());
+  }
+}
