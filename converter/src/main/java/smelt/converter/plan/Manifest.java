@@ -14,6 +14,7 @@ import smelt.formats.checkpoint.SourceTensor;
 import smelt.formats.checkpoint.Weight;
 import smelt.formats.safetensors.SafetensorsLayout;
 import smelt.formats.safetensors.TensorEntry;
+import tools.jackson.core.JsonGenerator;
 
 /// `manifest.json` of one target's folder, format `smelt-manifest/1`: what every file and tensor is,
 /// where it came from, and its digest. Written last; its presence says that the folder is whole.
@@ -58,7 +59,27 @@ public final class Manifest {
       long bytes,
       Optional<String> crc32c,
       String how,
-      List<String> from) {}
+      List<String> from) {
+
+    /// Writes the line, keys sorted.
+    void write(JsonGenerator json) {
+      json.writeStartObject();
+      json.writeNumberProperty("bytes", bytes);
+      crc32c.ifPresent(crc -> json.writeStringProperty("crc32c", crc));
+      json.writeStringProperty("file", file);
+      json.writeArrayPropertyStart("from");
+      from.forEach(json::writeString);
+      json.writeEndArray();
+      json.writeStringProperty("how", how);
+      json.writeStringProperty("name", name);
+      json.writeNumberProperty("offset", offset);
+      json.writeArrayPropertyStart("shape");
+      shape.forEach(json::writeNumber);
+      json.writeEndArray();
+      json.writeStringProperty("type", type);
+      json.writeEndObject();
+    }
+  }
 
   private Manifest() {}
 
@@ -89,7 +110,7 @@ public final class Manifest {
       json.entry("plan", planDigest);
       json.entry("source", plan.source().json());
       json.lines("files", files(target, digests));
-      json.lines("tensors", tensors(plan, target, Optional.of(digests)));
+      json.lines("tensors", tensors(plan, target, Optional.of(digests)), (generator, line) -> line.write(generator));
       json.lines("dropped", plan.dropped());
       json.lines("left_out", plan.leftOut());
     }

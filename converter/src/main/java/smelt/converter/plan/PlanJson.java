@@ -42,7 +42,8 @@ public final class PlanJson {
       for (TargetPlan target : plan.targets()) {
         json.lines(
             "tensors of " + target.spec().target().label(),
-            Manifest.tensors(plan, target, Optional.empty()));
+            Manifest.tensors(plan, target, Optional.empty()),
+            (generator, line) -> line.write(generator));
       }
       json.lines("dropped", plan.dropped());
       json.lines("left_out", plan.leftOut());
