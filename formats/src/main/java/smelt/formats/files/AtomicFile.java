@@ -142,7 +142,8 @@ public final class AtomicFile implements AutoCloseable {
       ByteBuffer buffer = into.asSlice(done, length).asByteBuffer();
       while (buffer.hasRemaining()) {
         if (channel.read(buffer, offset + done + buffer.position()) < 0) {
-          throw new IOException(target + ": the file ends at " + (offset + done + buffer.position()));
+          throw new IOException(
+              target + ": the file ends at " + (offset + done + buffer.position()));
         }
       }
     }

@@ -1,6 +1,7 @@
 package smelt.formats.safetensors;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -204,7 +205,7 @@ final class HeaderParser {
       }
       json.skipChildren();
     }
-    return good ? java.util.Arrays.copyOf(values, count) : null;
+    return good ? Arrays.copyOf(values, count) : null;
   }
 
   /// The integer under the parser; -1 when there is none, or it is negative or too large.

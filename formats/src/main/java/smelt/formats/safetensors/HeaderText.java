@@ -2,6 +2,9 @@ package smelt.formats.safetensors;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
+import java.nio.ByteBuffer;
+import java.nio.CharBuffer;
+import java.nio.charset.CharacterCodingException;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -16,7 +19,10 @@ final class HeaderText {
     out = new StringBuilder(capacity);
   }
 
+  /// The JSON of a header, without length and padding.
+  ///
   /// @param tensors in the order in which they are to appear
+  /// @throws IllegalArgumentException if a text holds half a surrogate pair
   static byte[] of(List<TensorEntry> tensors, Map<String, String> metadata) {
     HeaderText text = new HeaderText(64 + 160 * Math.min(tensors.size(), 1 << 20));
     text.out.append('{');
@@ -27,7 +33,18 @@ final class HeaderText {
       text.tensor(tensor);
     }
     text.out.append('}');
-    return text.out.toString().getBytes(UTF_8);
+    return text.encoded();
+  }
+
+  private byte[] encoded() {
+    try {
+      ByteBuffer bytes = UTF_8.newEncoder().encode(CharBuffer.wrap(out));
+      byte[] json = new byte[bytes.remaining()];
+      bytes.get(json);
+      return json;
+    } catch (CharacterCodingException e) {
+      throw new IllegalArgumentException("a name or metadata that is no Unicode text", e);
+    }
   }
 
   private void metadata(Map<String, String> metadata) {

@@ -5,12 +5,13 @@ import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
+import java.nio.file.attribute.FileTime;
 import java.util.Objects;
 import smelt.formats.BadInputException;
 
-/// What tells that a file is still the one that was opened: its size, its modified time in
-/// milliseconds since 1970, and where the file system knows one, its identity (on Unix the inode).
-record FileStamp(long size, long modifiedMillis, String key) {
+/// What tells that a file is still the one that was opened: its size, its modified time, and where
+/// the file system knows one, its identity (on Unix the inode).
+record FileStamp(long size, FileTime modified, String key) {
 
   static FileStamp of(Path file) throws IOException {
     BasicFileAttributes now =
@@ -22,8 +23,7 @@ record FileStamp(long size, long modifiedMillis, String key) {
           "a regular file",
           "replace it by a copy of the file");
     }
-    return new FileStamp(
-        now.size(), now.lastModifiedTime().toMillis(), Objects.toString(now.fileKey(), ""));
+    return new FileStamp(now.size(), now.lastModifiedTime(), Objects.toString(now.fileKey(), ""));
   }
 
   /// @param name the file's name for messages

@@ -45,7 +45,10 @@ public final class ModelSources {
       refuseCacheWithoutSnapshot(model);
       return FolderSource.open(model);
     }
-    return openArchive(model, model.toRealPath());
+    if (Files.isRegularFile(model)) {
+      return openArchive(model, model.toRealPath());
+    }
+    throw noModel(model);
   }
 
   private static ModelSource openArchive(Path given, Path archive) throws IOException {
@@ -60,7 +63,11 @@ public final class ModelSources {
     if (!compression.isEmpty()) {
       throw new UnsupportedException(given + ", compressed with " + compression + ",", PLAIN);
     }
-    throw new BadInputException(
+    throw noModel(given);
+  }
+
+  private static BadInputException noModel(Path given) {
+    return new BadInputException(
         given.toString(),
         "neither a folder nor an archive",
         "the folder of a model, or a plain tar or stored zip of it",

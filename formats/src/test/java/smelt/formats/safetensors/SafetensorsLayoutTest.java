@@ -1,5 +1,6 @@
 package smelt.formats.safetensors;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -51,5 +52,56 @@ class SafetensorsLayoutTest {
     assertThatThrownBy(() -> SafetensorsLayout.of(List.of(one, other), Map.of()))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessageContaining("'a'");
+  }
+
+  @Test
+  void ordersByTypeThenByTheBytesOfNames() {
+    List<String> names = List.of("b", "a", "A", "ab", "\uffee", "😀", "é", "a.10", "a.9");
+    List<Tensor> tensors =
+        new ArrayList<>(
+            names.stream().map(n -> new Tensor(n, ElementType.U8, Shape.of())).toList());
+    tensors.add(new Tensor("z", ElementType.F8_E4M3, Shape.of()));
+    tensors.add(new Tensor("y", ElementType.BF16, Shape.of()));
+    List<String> order =
+        SafetensorsLayout.of(tensors, Map.of()).tensors().stream().map(TensorEntry::name).toList();
+    assertThat(order)
+        .containsExactly("y", "z", "A", "a", "a.10", "a.9", "ab", "b", "é", "\uffee", "😀");
+    List<byte[]> bytes = order.subList(2, 11).stream().map(n -> n.getBytes(UTF_8)).toList();
+    assertThat(bytes).isSortedAccordingTo(Arrays::compareUnsigned);
+  }
+
+  @Test
+  void sortsMetadataAndPutsItFirst() {
+    SafetensorsLayout layout =
+        SafetensorsLayout.of(
+            List.of(new Tensor("a", ElementType.U8, Shape.of(1))), Map.of("z", "1", "b", "\u001f"));
+    assertThat(new String(layout.header(), 8, layout.header().length - 8, UTF_8).strip())
+        .isEqualTo(
+            "{\"__metadata__\":{\"b\":\"\\u001f\",\"z\":\"1\"},"
+                + "\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}");
+  }
+
+  @Test
+  void anEmptyFileIsAFile() {
+    SafetensorsLayout layout = SafetensorsLayout.of(List.of(), Map.of());
+    assertThat(layout.fileSize()).isEqualTo(16);
+    assertThat(new String(layout.header(), 8, 8, UTF_8)).isEqualTo("{}      ");
+  }
+
+  @Test
+  void refusesWhatNoFileCanHold() {
+    assertRefused(new Tensor("a", ElementType.F4, Shape.of(3)), "whole number of bytes");
+    assertRefused(new Tensor("a", ElementType.U8, Shape.of(1L << 40, 1L << 40)), "'a'");
+    assertRefused(new Tensor("\ud800", ElementType.U8, Shape.of()), "no Unicode");
+    assertThatThrownBy(() -> new Tensor("", ElementType.U8, Shape.of()))
+        .isInstanceOf(IllegalArgumentException.class);
+    assertThatThrownBy(() -> new Tensor("__metadata__", ElementType.U8, Shape.of()))
+        .isInstanceOf(IllegalArgumentException.class);
+  }
+
+  private static void assertRefused(Tensor tensor, String message) {
+    assertThatThrownBy(() -> SafetensorsLayout.of(List.of(tensor), Map.of()))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining(message);
   }
 }

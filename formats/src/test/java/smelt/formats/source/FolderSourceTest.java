@@ -117,6 +117,8 @@ class FolderSourceTest {
     assertThatThrownBy(() -> ModelSources.open(folder))
         .isInstanceOf(BadInputException.class)
         .hasMessageContaining("pipe");
+    assertThatThrownBy(() -> ModelSources.open(folder.resolve("pipe")))
+        .isInstanceOf(BadInputException.class);
   }
 
   @Test
