@@ -32,7 +32,11 @@ public sealed interface Encoding {
   ///
   /// @param scaleType element type of the stored scales: F32 or BF16
   record Block(
-      ElementType type, int blockRows, int blockCols, ElementType scaleType, ScaleFormat scaleFormat)
+      ElementType type,
+      int blockRows,
+      int blockCols,
+      ElementType scaleType,
+      ScaleFormat scaleFormat)
       implements Encoding {
     public Block {
       if (blockRows < 1 || blockCols < 1) {

@@ -7,17 +7,22 @@ import java.lang.foreign.MemorySegment;
 ///
 /// All methods work on one run of `count` elements that lie one after the other, at any byte offset
 /// (alignment is never assumed, all numbers are little-endian). A "block" run has one scale for
-/// every `block` elements, the last block may be shorter; with `block >= count` one scale serves the
-/// whole run. Nothing outside the stated ranges is touched. `in` and `out` must not overlap.
+/// every `block` elements, the last block may be shorter; with `block >= count` one scale serves
+/// the whole run. Scales are F32, positive and finite. Nothing outside the stated ranges is
+/// touched. `in` and `out` must not overlap. Implementations have no state; any thread may call
+/// them.
+///
+/// A NaN that a decoder gives is the quiet NaN `0x7FC00000` (F32) or `0x7FC0` (BF16) with the sign
+/// of its code, unless its method says otherwise.
 public interface Kernels {
 
   /// Name for the log, such as `scalar` or `vector-512`.
   String name();
 
-  /// BF16 to F32, exact.
+  /// BF16 to F32, exact; NaN keeps its bits.
   void decodeBf16(MemorySegment in, long inOffset, MemorySegment out, long outOffset, long count);
 
-  /// F16 to F32, exact.
+  /// F16 to F32, exact; NaN keeps its sign and payload and becomes quiet.
   void decodeF16(MemorySegment in, long inOffset, MemorySegment out, long outOffset, long count);
 
   /// E4M3 codes times their F32 scale, rounded once to F32. NaN codes give NaN.
@@ -30,6 +35,21 @@ public interface Kernels {
       MemorySegment out,
       long outOffset,
       long count);
+
+  /// E4M3 codes times their F32 scale, rounded to F32 and then to BF16, both half to even (as the
+  /// published dequantization does). NaN codes give NaN; what passes the largest BF16 is infinite.
+  void decodeE4m3ToBf16(
+      MemorySegment codes,
+      long codesOffset,
+      MemorySegment scales,
+      long scalesOffset,
+      long block,
+      MemorySegment out,
+      long outOffset,
+      long count);
+
+  /// Whether any E4M3 code is NaN (`0x7F`, `0xFF`); E4M3 has no infinity.
+  boolean anyNanE4m3(MemorySegment codes, long codesOffset, long count);
 
   /// E5M2 codes times their F32 scale, rounded once to F32. NaN and infinite codes stay so.
   void decodeE5m2(
@@ -53,13 +73,24 @@ public interface Kernels {
       long outOffset,
       long count);
 
-  /// F32 to BF16, half to even. Finite values that round past the largest BF16 become infinite;
-  /// NaN gives the quiet NaN 0x7FC0 with its sign.
+  /// F32 to BF16, half to even. Finite values that round past the largest BF16 become infinite; NaN
+  /// gives the quiet NaN 0x7FC0 with its sign.
   void encodeBf16(MemorySegment in, long inOffset, MemorySegment out, long outOffset, long count);
 
-  /// Largest magnitude of each block of F32 values, taken together with what `maxima` already holds:
-  /// `maxima[b] = max(maxima[b], |x| of block b)`. Infinity gives infinity; NaN gives NaN, and stays.
+  /// Largest magnitude of each block of F32 values, taken together with what `maxima` already
+  /// holds: `maxima[b] = max(maxima[b], |x| of block b)`, F32. Magnitudes are compared as their
+  /// bits without the sign, so infinity is above all numbers, and NaN above infinity (it stays,
+  /// with its payload).
   void absmax(
+      MemorySegment in,
+      long inOffset,
+      long block,
+      MemorySegment maxima,
+      long maximaOffset,
+      long count);
+
+  /// As `absmax`, for BF16 values; the maxima are F32.
+  void absmaxBf16(
       MemorySegment in,
       long inOffset,
       long block,
@@ -82,6 +113,28 @@ public interface Kernels {
   /// F32 to INT8 in [-127, 127]: `x / scale` (one F32 division), half to even, saturating. The
   /// values must be finite.
   void encodeInt8(
+      MemorySegment in,
+      long inOffset,
+      MemorySegment scales,
+      long scalesOffset,
+      long block,
+      MemorySegment out,
+      long outOffset,
+      long count);
+
+  /// BF16 to E4M3: as `encodeE4m3` of the same values in F32.
+  void encodeE4m3FromBf16(
+      MemorySegment in,
+      long inOffset,
+      MemorySegment scales,
+      long scalesOffset,
+      long block,
+      MemorySegment out,
+      long outOffset,
+      long count);
+
+  /// BF16 to INT8: as `encodeInt8` of the same values in F32.
+  void encodeInt8FromBf16(
       MemorySegment in,
       long inOffset,
       MemorySegment scales,

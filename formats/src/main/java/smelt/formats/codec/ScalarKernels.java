@@ -1,0 +1,220 @@
+package smelt.formats.codec;
+
+import static smelt.formats.codec.Layouts.F32;
+import static smelt.formats.codec.Layouts.U16;
+import static smelt.formats.codec.Layouts.U32;
+import static smelt.formats.codec.Layouts.U8;
+
+import java.lang.foreign.MemorySegment;
+
+/// The kernels as they are defined: one element after the other, each by its rule in `Scalars`.
+final class ScalarKernels implements Kernels {
+
+  @Override
+  public String name() {
+    return "scalar";
+  }
+
+  @Override
+  public void decodeBf16(
+      MemorySegment in, long inOffset, MemorySegment out, long outOffset, long count) {
+    for (long i = 0; i < count; i++) {
+      int bits = in.get(U16, inOffset + Short.BYTES * i) << 16;
+      out.set(U32, outOffset + Float.BYTES * i, bits);
+    }
+  }
+
+  @Override
+  public void decodeF16(
+      MemorySegment in, long inOffset, MemorySegment out, long outOffset, long count) {
+    for (long i = 0; i < count; i++) {
+      float x = Scalars.decodeF16(in.get(U16, inOffset + Short.BYTES * i));
+      out.set(F32, outOffset + Float.BYTES * i, x);
+    }
+  }
+
+  @Override
+  public void decodeE4m3(
+      MemorySegment codes,
+      long codesOffset,
+      MemorySegment scales,
+      long scalesOffset,
+      long block,
+      MemorySegment out,
+      long outOffset,
+      long count) {
+    for (long i = 0; i < count; i++) {
+      float scale = scales.get(F32, scalesOffset + Float.BYTES * (i / block));
+      float x = Scalars.decodeE4m3(codes.get(U8, codesOffset + i), scale);
+      out.set(F32, outOffset + Float.BYTES * i, x);
+    }
+  }
+
+  @Override
+  public void decodeE4m3ToBf16(
+      MemorySegment codes,
+      long codesOffset,
+      MemorySegment scales,
+      long scalesOffset,
+      long block,
+      MemorySegment out,
+      long outOffset,
+      long count) {
+    for (long i = 0; i < count; i++) {
+      float scale = scales.get(F32, scalesOffset + Float.BYTES * (i / block));
+      float x = Scalars.decodeE4m3(codes.get(U8, codesOffset + i), scale);
+      out.set(U16, outOffset + Short.BYTES * i, Scalars.encodeBf16(x));
+    }
+  }
+
+  @Override
+  public boolean anyNanE4m3(MemorySegment codes, long codesOffset, long count) {
+    for (long i = 0; i < count; i++) {
+      if (Scalars.isNanE4m3(codes.get(U8, codesOffset + i))) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  @Override
+  public void decodeE5m2(
+      MemorySegment codes,
+      long codesOffset,
+      MemorySegment scales,
+      long scalesOffset,
+      long block,
+      MemorySegment out,
+      long outOffset,
+      long count) {
+    for (long i = 0; i < count; i++) {
+      float scale = scales.get(F32, scalesOffset + Float.BYTES * (i / block));
+      float x = Scalars.decodeE5m2(codes.get(U8, codesOffset + i), scale);
+      out.set(F32, outOffset + Float.BYTES * i, x);
+    }
+  }
+
+  @Override
+  public void decodeInt8(
+      MemorySegment codes,
+      long codesOffset,
+      MemorySegment scales,
+      long scalesOffset,
+      long block,
+      MemorySegment out,
+      long outOffset,
+      long count) {
+    for (long i = 0; i < count; i++) {
+      float scale = scales.get(F32, scalesOffset + Float.BYTES * (i / block));
+      float x = Scalars.decodeInt8(codes.get(U8, codesOffset + i), scale);
+      out.set(F32, outOffset + Float.BYTES * i, x);
+    }
+  }
+
+  @Override
+  public void encodeBf16(
+      MemorySegment in, long inOffset, MemorySegment out, long outOffset, long count) {
+    for (long i = 0; i < count; i++) {
+      float x = in.get(F32, inOffset + Float.BYTES * i);
+      out.set(U16, outOffset + Short.BYTES * i, Scalars.encodeBf16(x));
+    }
+  }
+
+  @Override
+  public void absmax(
+      MemorySegment in,
+      long inOffset,
+      long block,
+      MemorySegment maxima,
+      long maximaOffset,
+      long count) {
+    for (long i = 0; i < count; i++) {
+      long b = maximaOffset + Float.BYTES * (i / block);
+      int magnitude = in.get(U32, inOffset + Float.BYTES * i) & 0x7FFFFFFF;
+      maxima.set(U32, b, Math.max(maxima.get(U32, b), magnitude));
+    }
+  }
+
+  @Override
+  public void absmaxBf16(
+      MemorySegment in,
+      long inOffset,
+      long block,
+      MemorySegment maxima,
+      long maximaOffset,
+      long count) {
+    for (long i = 0; i < count; i++) {
+      long b = maximaOffset + Float.BYTES * (i / block);
+      int magnitude = (in.get(U16, inOffset + Short.BYTES * i) << 16) & 0x7FFFFFFF;
+      maxima.set(U32, b, Math.max(maxima.get(U32, b), magnitude));
+    }
+  }
+
+  @Override
+  public void encodeE4m3(
+      MemorySegment in,
+      long inOffset,
+      MemorySegment scales,
+      long scalesOffset,
+      long block,
+      MemorySegment out,
+      long outOffset,
+      long count) {
+    for (long i = 0; i < count; i++) {
+      float scale = scales.get(F32, scalesOffset + Float.BYTES * (i / block));
+      float x = in.get(F32, inOffset + Float.BYTES * i);
+      out.set(U8, outOffset + i, Scalars.encodeE4m3(x, scale));
+    }
+  }
+
+  @Override
+  public void encodeInt8(
+      MemorySegment in,
+      long inOffset,
+      MemorySegment scales,
+      long scalesOffset,
+      long block,
+      MemorySegment out,
+      long outOffset,
+      long count) {
+    for (long i = 0; i < count; i++) {
+      float scale = scales.get(F32, scalesOffset + Float.BYTES * (i / block));
+      float x = in.get(F32, inOffset + Float.BYTES * i);
+      out.set(U8, outOffset + i, Scalars.encodeInt8(x, scale));
+    }
+  }
+
+  @Override
+  public void encodeE4m3FromBf16(
+      MemorySegment in,
+      long inOffset,
+      MemorySegment scales,
+      long scalesOffset,
+      long block,
+      MemorySegment out,
+      long outOffset,
+      long count) {
+    for (long i = 0; i < count; i++) {
+      float scale = scales.get(F32, scalesOffset + Float.BYTES * (i / block));
+      float x = Scalars.decodeBf16(in.get(U16, inOffset + Short.BYTES * i));
+      out.set(U8, outOffset + i, Scalars.encodeE4m3(x, scale));
+    }
+  }
+
+  @Override
+  public void encodeInt8FromBf16(
+      MemorySegment in,
+      long inOffset,
+      MemorySegment scales,
+      long scalesOffset,
+      long block,
+      MemorySegment out,
+      long outOffset,
+      long count) {
+    for (long i = 0; i < count; i++) {
+      float scale = scales.get(F32, scalesOffset + Float.BYTES * (i / block));
+      float x = Scalars.decodeBf16(in.get(U16, inOffset + Short.BYTES * i));
+      out.set(U8, outOffset + i, Scalars.encodeInt8(x, scale));
+    }
+  }
+}

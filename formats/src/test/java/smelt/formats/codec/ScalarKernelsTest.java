@@ -1,0 +1,8 @@
+package smelt.formats.codec;
+
+class ScalarKernelsTest extends KernelsContract {
+  @Override
+  Kernels kernels() {
+    return KernelSet.choose("scalar");
+  }
+}
