@@ -66,7 +66,7 @@ final class PlanText {
     if (target.shards().size() > SHOWN) {
       lines.add("  ...");
     }
-    for (TargetPlan.Generated file : target.generated()) {
+    for (TargetPlan.SmallFile file : target.smallFiles()) {
       String from = file.from().isEmpty() ? "made" : "from the source's " + file.from();
       lines.add(line("  %-44s %,17d  %s", file.name(), file.bytes().length, from));
     }

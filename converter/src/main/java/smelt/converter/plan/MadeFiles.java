@@ -5,7 +5,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.TreeSet;
-import smelt.converter.plan.TargetPlan.Generated;
+import smelt.converter.plan.TargetPlan.SmallFile;
 import smelt.converter.recipe.MtpPolicy;
 import smelt.converter.recipe.Recipe;
 import smelt.converter.recipe.TargetSpec;
@@ -25,7 +25,7 @@ final class MadeFiles {
 
   private MadeFiles() {}
 
-  static List<Generated> of(
+  static List<SmallFile> of(
       Checkpoint checkpoint,
       Recipe recipe,
       TargetSpec spec,
@@ -42,13 +42,13 @@ final class MadeFiles {
             departs || !knownToLoaders(checkpoint.architecture()),
             recipe.mtp() == MtpPolicy.DROP,
             recipe.copyCode());
-    List<Generated> files = new ArrayList<>();
+    List<SmallFile> files = new ArrayList<>();
     files.add(
-        new Generated(
+        new SmallFile(
             "config.json", TargetConfig.pretty(config.apply(checkpoint.config().tree())), ""));
-    files.add(new Generated(format.indexName(), index(shards), ""));
+    files.add(new SmallFile(format.indexName(), index(shards), ""));
     if (spec.target() == Target.ASCEND_W8A8) {
-      files.add(new Generated("quant_model_description.json", description(units, target), ""));
+      files.add(new SmallFile("quant_model_description.json", description(units, target), ""));
     }
     return files;
   }

@@ -101,7 +101,7 @@ public final class Manifest {
       lines.add(
           new FileLine(shard.name(), shard.layout().fileSize(), digests.sha256(shard.name())));
     }
-    for (TargetPlan.Generated file : target.generated()) {
+    for (TargetPlan.SmallFile file : target.smallFiles()) {
       lines.add(new FileLine(file.name(), file.bytes().length, digests.sha256(file.name())));
     }
     lines.sort(Comparator.comparing(FileLine::name));

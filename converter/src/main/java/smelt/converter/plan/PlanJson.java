@@ -77,7 +77,7 @@ public final class PlanJson {
             new FileLine(
                 label, prefix + shard.name(), "shard", shard.layout().fileSize(), Optional.empty()));
       }
-      for (TargetPlan.Generated file : target.generated()) {
+      for (TargetPlan.SmallFile file : target.smallFiles()) {
         lines.add(
             new FileLine(
                 label,

@@ -154,11 +154,11 @@ public final class Planner {
               SafetensorsLayout.of(tensors, Map.of("format", "pt"))));
     }
     String folder = formats.size() == 1 ? "" : spec.target().label();
-    List<TargetPlan.Generated> generated =
+    List<TargetPlan.SmallFile> smallFiles =
         new ArrayList<>(
             MadeFiles.of(checkpoint, recipe, spec, format, units, t, shards));
-    generated.addAll(sideFiles.carried());
-    return new TargetPlan(spec, format, folder, shards, generated, 0);
+    smallFiles.addAll(sideFiles.carried());
+    return new TargetPlan(spec, format, folder, shards, smallFiles, 0);
   }
 
   private static void addTensors(
@@ -191,7 +191,7 @@ public final class Planner {
               target.format(),
               target.folder(),
               target.shards(),
-              target.generated(),
+              target.smallFiles(),
               Manifest.bytes(plan, target)));
     }
     return new Plan(

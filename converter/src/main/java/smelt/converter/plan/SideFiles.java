@@ -7,13 +7,13 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.Set;
 import smelt.converter.plan.Plan.Dropped;
-import smelt.converter.plan.TargetPlan.Generated;
+import smelt.converter.plan.TargetPlan.SmallFile;
 import smelt.formats.checkpoint.SideFile;
 import smelt.formats.source.ModelSource;
 
 /// Which of the source's files beside the weights come along: tokenizer, generation config, chat
 /// template, licence and the like. What does not is named with its reason.
-record SideFiles(List<Generated> carried, List<Dropped> leftOut) {
+record SideFiles(List<SmallFile> carried, List<Dropped> leftOut) {
 
   private static final long LIMIT = 64L << 20;
 
@@ -28,7 +28,7 @@ record SideFiles(List<Generated> carried, List<Dropped> leftOut) {
   /// Index and config are not mentioned: the output has its own.
   static SideFiles of(ModelSource source, List<SideFile> files, boolean copyCode)
       throws IOException {
-    List<Generated> carried = new ArrayList<>();
+    List<SmallFile> carried = new ArrayList<>();
     List<Dropped> leftOut = new ArrayList<>();
     for (SideFile file : files) {
       String name = file.name();
@@ -44,7 +44,7 @@ record SideFiles(List<Generated> carried, List<Dropped> leftOut) {
             case OTHER -> reasonToLeaveOut(name);
           };
       if (reason.isEmpty()) {
-        carried.add(new Generated(outputName(name), source.readSmall(name, LIMIT), name));
+        carried.add(new SmallFile(outputName(name), source.readSmall(name, LIMIT), name));
       } else if (!reason.get().isEmpty()) {
         leftOut.add(new Dropped(name, reason.get()));
       }

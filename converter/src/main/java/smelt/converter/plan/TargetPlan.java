@@ -9,21 +9,21 @@ import smelt.formats.safetensors.SafetensorsLayout;
 ///
 /// @param folder the target's folder inside the output, empty when it is the output itself
 /// @param shards one for each unit, in the units' order
-/// @param generated the small files made from the plan alone, with their bytes
+/// @param smallFiles everything but shards and manifest, with their bytes
 /// @param manifestBytes size of `manifest.json`, whose digests are known only in the end
 public record TargetPlan(
     TargetSpec spec,
     TargetFormat format,
     String folder,
     List<Shard> shards,
-    List<Generated> generated,
+    List<SmallFile> smallFiles,
     long manifestBytes) {
 
   public static final String MANIFEST = "manifest.json";
 
   public TargetPlan {
     shards = List.copyOf(shards);
-    generated = List.copyOf(generated);
+    smallFiles = List.copyOf(smallFiles);
   }
 
   /// One shard, laid out to the byte.
@@ -31,9 +31,33 @@ public record TargetPlan(
 
   /// A small file whose bytes the plan already knows: config, index, description, and the source's
   /// side files, which are carried as they are.
-  ///
-  /// @param from the source's file for a carried one, empty for a made one
-  public record Generated(String name, byte[] bytes, String from) {}
+  public static final class SmallFile {
+    private final String name;
+    private final byte[] bytes;
+    private final String from;
+
+    /// @param bytes not changed afterwards
+    /// @param from the source's file for a carried one, empty for a made one
+    SmallFile(String name, byte[] bytes, String from) {
+      this.name = name;
+      this.bytes = bytes;
+      this.from = from;
+    }
+
+    public String name() {
+      return name;
+    }
+
+    /// The whole content; not to be changed.
+    public byte[] bytes() {
+      return bytes;
+    }
+
+    /// The source's file for a carried one, empty for a made one.
+    public String from() {
+      return from;
+    }
+  }
 
   /// Bytes of all files of the folder.
   public long bytes() {
@@ -41,7 +65,7 @@ public record TargetPlan(
     for (Shard shard : shards) {
       total = Math.addExact(total, shard.layout().fileSize());
     }
-    for (Generated file : generated) {
+    for (SmallFile file : smallFiles) {
       total = Math.addExact(total, file.bytes().length);
     }
     return total;

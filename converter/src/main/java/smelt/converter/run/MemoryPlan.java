@@ -1,6 +1,7 @@
 package smelt.converter.run;
 
 import java.util.OptionalLong;
+import java.util.Map;
 import java.util.TreeMap;
 import smelt.converter.ByteSize;
 import smelt.converter.RefusedException;
@@ -122,7 +123,7 @@ public record MemoryPlan(
   }
 
   /// The parts, for reports.
-  public TreeMap<String, Object> json() {
+  public Map<String, Object> json() {
     TreeMap<String, Object> json = new TreeMap<>();
     json.put("threads", threads);
     json.put("tile_bytes", tileBytes);

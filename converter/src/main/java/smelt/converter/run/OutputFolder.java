@@ -135,7 +135,7 @@ public final class OutputFolder implements AutoCloseable {
           return false;
         }
       }
-      for (TargetPlan.Generated file : target.generated()) {
+      for (TargetPlan.SmallFile file : target.smallFiles()) {
         if (!hasSize(folder.resolve(file.name()), file.bytes().length)) {
           return false;
         }
@@ -272,7 +272,7 @@ public final class OutputFolder implements AutoCloseable {
       }
     }
     refuseStrays(folder, targetPlan);
-    for (TargetPlan.Generated file : targetPlan.generated().reversed()) {
+    for (TargetPlan.SmallFile file : targetPlan.smallFiles().reversed()) {
       AtomicFile.writeWhole(folder.resolve(file.name()), file.bytes());
       sha256.put(file.name(), HexFormat.of().formatHex(sha256().digest(file.bytes())));
     }
@@ -286,7 +286,7 @@ public final class OutputFolder implements AutoCloseable {
   private static void refuseStrays(Path folder, TargetPlan target) throws IOException {
     Set<String> known = new HashSet<>(Set.of(WORK, TargetPlan.MANIFEST));
     target.shards().forEach(shard -> known.add(shard.name()));
-    target.generated().forEach(file -> known.add(file.name()));
+    target.smallFiles().forEach(file -> known.add(file.name()));
     List<String> strays = new ArrayList<>();
     try (Stream<Path> files = Files.list(folder)) {
       files.map(f -> f.getFileName().toString()).filter(n -> !known.contains(n)).forEach(strays::add);

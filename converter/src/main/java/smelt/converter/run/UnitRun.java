@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Set;
 import java.util.TreeSet;
 import smelt.converter.plan.Job;
 import smelt.converter.plan.Plan;
@@ -118,7 +119,7 @@ final class UnitRun implements AutoCloseable {
   }
 
   /// Names of the source files that the unit reads.
-  TreeSet<String> sourceFiles() {
+  Set<String> sourceFiles() {
     TreeSet<String> names = new TreeSet<>();
     for (Job job : unit.jobs()) {
       names.add(job.weight().codes().file());

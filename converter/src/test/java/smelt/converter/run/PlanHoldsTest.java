@@ -73,7 +73,7 @@ class PlanHoldsTest {
     for (TargetPlan target : plan.targets()) {
       String prefix = target.folder().isEmpty() ? "" : target.folder() + "/";
       target.shards().forEach(s -> planned.put(prefix + s.name(), s.layout().fileSize()));
-      target.generated().forEach(f -> planned.put(prefix + f.name(), (long) f.bytes().length));
+      target.smallFiles().forEach(f -> planned.put(prefix + f.name(), (long) f.bytes().length));
       planned.put(prefix + TargetPlan.MANIFEST, target.manifestBytes());
     }
     assertThat(sizes(out)).isEqualTo(planned);

@@ -16,16 +16,25 @@ import smelt.formats.source.ModelSource;
 /// collected on the way, and thrown together once no more can be found.
 final class CheckpointReader {
 
+  /// Where Ascend's tools say what is quantized, instead of in `config.json`.
+  private static final String ASCEND_DESCRIPTION = "quant_model_description.json";
+
   private CheckpointReader() {}
 
   static Checkpoint open(ModelSource source) throws IOException {
+    try (ShardReader headers = new ShardReader(source)) {
+      headers.start(ShardFiles.inRoot(source));
+      return open(source, headers);
+    }
+  }
+
+  private static Checkpoint open(ModelSource source, ShardReader headers) throws IOException {
     List<Problem> problems = new ArrayList<>();
     ShardFiles files = ShardFiles.find(source, problems);
-    ModelConfig config = ModelConfig.read(source);
+    ModelConfig config = config(source, problems);
     Architecture architecture = Architecture.of(config);
-
-    List<ShardReader.Content> contents = ShardReader.readAll(source, files.shards(), problems);
-    List<ShardReader.Content> strays = ShardReader.readAll(source, files.strays(), problems);
+    List<ShardReader.Content> contents = headers.contents(files.shards(), problems);
+    List<ShardReader.Content> strays = headers.contents(files.strays(), problems);
     if (contents.isEmpty()) {
       throw new BadInputException(problems);
     }
@@ -34,14 +43,11 @@ final class CheckpointReader {
     if (files.index().isPresent()) {
       stored.checkIndex(files.index().get(), problems);
     }
-    WeightJoiner joiner = new WeightJoiner(config, stored, problems);
-    WeightJoiner.Joined joined = joiner.join(architecture);
+    WeightJoiner.Joined joined = new WeightJoiner(config, stored, problems).join(architecture);
     if (!problems.isEmpty()) {
       throw new BadInputException(problems);
     }
-
     List<SideFile> sideFiles = sideFiles(source, files);
-    List<String> notes = notes(config, joined.weights(), sideFiles);
     return new Checkpoint(
         source.location(),
         config,
@@ -50,7 +56,17 @@ final class CheckpointReader {
         joined.weights(),
         joined.leftovers(),
         sideFiles,
-        notes);
+        notes(config, joined.weights(), sideFiles));
+  }
+
+  private static ModelConfig config(ModelSource source, List<Problem> problems)
+      throws IOException {
+    try {
+      return ModelConfig.read(source);
+    } catch (BadInputException e) {
+      problems.addAll(e.problems());
+      throw new BadInputException(problems);
+    }
   }
 
   private static List<SideFile> sideFiles(ModelSource source, ShardFiles files) throws IOException {
@@ -81,7 +97,10 @@ final class CheckpointReader {
       ModelConfig config, List<Weight> weights, List<SideFile> sideFiles) {
     List<String> notes = new ArrayList<>();
     long quantized = weights.stream().filter(w -> w.scale().isPresent()).count();
-    if (quantized > 0 && config.quantization().isEmpty()) {
+    boolean described =
+        config.quantization().isPresent()
+            || sideFiles.stream().anyMatch(f -> f.name().equals(ASCEND_DESCRIPTION));
+    if (quantized > 0 && !described) {
       notes.add(
           quantized
               + " weights are quantized, but config.json has no quantization_config; loaders"

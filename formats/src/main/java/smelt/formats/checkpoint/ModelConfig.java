@@ -178,7 +178,13 @@ public final class ModelConfig {
   /// `quantization_config`; empty where there is none.
   public Optional<QuantizationConfig> quantization() {
     JsonNode node = tree.path("quantization_config");
-    return node.isObject() ? Optional.of(QuantizationConfig.of(where, node)) : Optional.empty();
+    if (absent(node)) {
+      return Optional.empty();
+    }
+    if (!node.isObject()) {
+      throw wrong("quantization_config", node, "an object");
+    }
+    return Optional.of(QuantizationConfig.of(where, node));
   }
 
   /// A string; empty when the key is absent or null.

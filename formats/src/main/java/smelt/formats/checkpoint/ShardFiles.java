@@ -25,8 +25,7 @@ record ShardFiles(Optional<ShardIndex> index, List<String> shards, List<String> 
   /// Finds them. What is wrong with names in the index is added to `problems`, and those shards are
   /// left out.
   static ShardFiles find(ModelSource source, List<Problem> problems) throws IOException {
-    List<String> inRoot =
-        source.names().stream().filter(n -> n.endsWith(ENDING) && n.indexOf('/') < 0).toList();
+    List<String> inRoot = inRoot(source);
     Optional<String> indexName = indexName(source);
     if (indexName.isPresent()) {
       return indexed(ShardIndex.read(source, indexName.get()), source, inRoot, problems);
@@ -35,6 +34,11 @@ record ShardFiles(Optional<ShardIndex> index, List<String> shards, List<String> 
       throw noneOrMany(source, inRoot);
     }
     return new ShardFiles(Optional.empty(), inRoot, List.of());
+  }
+
+  /// All safetensors files in the model's root, sorted by name.
+  static List<String> inRoot(ModelSource source) {
+    return source.names().stream().filter(n -> n.endsWith(ENDING) && n.indexOf('/') < 0).toList();
   }
 
   private static Optional<String> indexName(ModelSource source) {

@@ -13,6 +13,7 @@ import tools.jackson.core.JsonParser;
 import tools.jackson.core.JsonToken;
 import tools.jackson.core.ObjectReadContext;
 import tools.jackson.core.StreamReadFeature;
+import tools.jackson.core.TokenStreamFactory;
 import tools.jackson.core.json.JsonFactory;
 
 /// An index, such as `model.safetensors.index.json`: which shard holds which tensor.
@@ -34,8 +35,13 @@ public record ShardIndex(String file, Map<String, String> weightMap, OptionalLon
   /// Largest index that is read, in bytes.
   public static final long SIZE_LIMIT = 256L << 20;
 
+  /// Names are not canonicalized: they are all different, and a table of them costs as much time as
+  /// the parsing.
   private static final JsonFactory JSON =
-      JsonFactory.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
+      JsonFactory.builder()
+          .disable(TokenStreamFactory.Feature.CANONICALIZE_PROPERTY_NAMES)
+          .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+          .build();
 
   private static final Pattern SHARD_NAME =
       Pattern.compile("(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)*[A-Za-z0-9_-][A-Za-z0-9._-]*");

@@ -8,8 +8,10 @@ import java.lang.foreign.MemorySegment;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -21,35 +23,49 @@ import smelt.formats.safetensors.TensorEntry;
 import smelt.formats.source.ByteSource;
 import smelt.formats.source.ModelSource;
 
-/// Reads the headers of many shards, several at a time.
-final class ShardReader {
+/// Reads the headers of many shards in the background, several at a time.
+final class ShardReader implements AutoCloseable {
 
   private static final int THREADS = 8;
 
   /// What one shard's header says.
   record Content(Shard shard, List<SourceTensor> tensors) {}
 
-  private ShardReader() {}
+  private final ModelSource source;
+  private final ExecutorService threads = Executors.newFixedThreadPool(THREADS);
+  private final Map<String, Future<Content>> pending = new HashMap<>();
 
-  /// Reads the headers of `files`, in this order. The problems of those that are invalid are added
-  /// to `problems`, and they are left out.
-  static List<Content> readAll(ModelSource source, List<String> files, List<Problem> problems)
-      throws IOException {
+  ShardReader(ModelSource source) {
+    this.source = source;
+  }
+
+  /// Begins to read the headers of `files`, if it has not begun before.
+  void start(List<String> files) {
+    for (String file : files) {
+      pending.computeIfAbsent(file, f -> threads.submit(() -> read(source, f)));
+    }
+  }
+
+  /// The headers of `files`, in this order. The problems of those that are invalid are added to
+  /// `problems`, and they are left out.
+  List<Content> contents(List<String> files, List<Problem> problems) throws IOException {
+    start(files);
     List<Content> contents = new ArrayList<>();
-    try (ExecutorService threads = Executors.newFixedThreadPool(THREADS)) {
-      List<Future<Content>> pending = new ArrayList<>();
-      for (String file : files) {
-        pending.add(threads.submit(() -> read(source, file)));
-      }
-      for (Future<Content> one : pending) {
-        try {
-          contents.add(result(one));
-        } catch (BadInputException e) {
-          problems.addAll(e.problems());
-        }
+    for (String file : files) {
+      try {
+        contents.add(result(pending.get(file)));
+      } catch (BadInputException e) {
+        problems.addAll(e.problems());
       }
     }
     return contents;
+  }
+
+  /// Gives up what has not been read yet.
+  @Override
+  public void close() {
+    threads.shutdownNow();
+    threads.close();
   }
 
   private static Content result(Future<Content> pending) throws IOException {

@@ -12,6 +12,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import smelt.formats.ElementType;
 import smelt.formats.Shape;
 import smelt.formats.checkpoint.SyntheticCheckpoint.Form;
 import smelt.formats.source.ModelSource;
@@ -175,7 +176,7 @@ class ArchitectureTest {
     SyntheticCheckpoint llama = model(Architecture.LLAMA);
     CheckpointDraft draft = llama.draft();
     draft
-        .add("model-00001-of-00002.safetensors", name, smelt.formats.ElementType.F32, 24)
+        .add("model-00001-of-00002.safetensors", name, ElementType.F32, 24)
         .write(folder);
     Checkpoint opened = open();
     assertThat(opened.leftovers()).hasSize(1);

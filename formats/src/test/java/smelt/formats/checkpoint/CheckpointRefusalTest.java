@@ -246,6 +246,16 @@ class CheckpointRefusalTest {
   }
 
   @Test
+  void namesAMissingConfigTogetherWithAMissingShard() throws IOException {
+    fp8().write(folder);
+    Files.delete(folder.resolve("config.json"));
+    Files.delete(folder.resolve(SECOND));
+    assertThat(problems())
+        .extracting(Problem::found)
+        .containsExactly("shard " + SECOND + ", which is not there", "no config.json");
+  }
+
+  @Test
   void refusesAShapeThatTheConfigDoesNotImply() throws IOException {
     CheckpointDraft draft =
         SyntheticCheckpoint.of(Architecture.DEEPSEEK_V3)

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -96,11 +97,14 @@ class DeepSeekV3SizeTest {
 
   @Test
   void opensWithinSeconds() throws IOException {
-    open(folder);
-    long start = System.nanoTime();
-    open(folder);
-    Duration taken = Duration.ofNanos(System.nanoTime() - start);
-    assertThat(taken).isLessThan(Duration.ofSeconds(3));
+    Duration best = Duration.ofDays(1);
+    for (int run = 0; run < 4; run++) {
+      long start = System.nanoTime();
+      open(folder);
+      Duration taken = Duration.ofNanos(System.nanoTime() - start);
+      best = taken.compareTo(best) < 0 ? taken : best;
+    }
+    assertThat(best).isLessThan(Duration.ofMillis(1500));
   }
 
   @Test
@@ -124,7 +128,7 @@ class DeepSeekV3SizeTest {
         .shards()
         .values()
         .forEach(tensors -> tensors.removeIf(t -> t.name().startsWith("model.layers.61.")));
-    draft.shards().values().removeIf(java.util.List::isEmpty);
+    draft.shards().values().removeIf(List::isEmpty);
     draft.write(short61);
     Checkpoint model = open(short61);
     assertThat(model.storedTensors()).isEqualTo(90_427);
