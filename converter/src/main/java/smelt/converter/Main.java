@@ -5,11 +5,13 @@ import java.util.Locale;
 import smelt.converter.cli.Cli;
 import smelt.converter.cli.ConvertCommand;
 import smelt.converter.cli.DiffCommand;
+import smelt.converter.cli.DoctorCommand;
 import smelt.converter.cli.InspectCommand;
 import smelt.converter.cli.Interruption;
 import smelt.converter.cli.PlanCommand;
 import smelt.converter.cli.RecipesCommand;
 import smelt.converter.cli.Terminal;
+import smelt.formats.codec.KernelSet;
 
 /// The program. The one place where its parts are put together.
 public final class Main {
@@ -32,6 +34,7 @@ public final class Main {
         new PlanCommand(terminal),
         new ConvertCommand(terminal, interruption),
         new RecipesCommand(terminal),
-        new DiffCommand(terminal));
+        new DiffCommand(terminal),
+        new DoctorCommand(terminal, () -> KernelSet.choose("auto")));
   }
 }

@@ -79,6 +79,14 @@ class LauncherTest {
   }
 
   @Test
+  void kernelCommandsGetTheVectorModuleAndOthersNoWarning() throws Exception {
+    Result doctor = smelt(folder, checkout.resolve("smelt").toString(), "doctor", "--json");
+    assertThat(doctor.out()).contains("\"vector_module\" : true");
+    Result recipes = smelt(folder, checkout.resolve("smelt").toString(), "recipes");
+    assertThat(recipes.err()).isEmpty();
+  }
+
+  @Test
   void aBrokenOrOldCacheOfClassesDoesNoHarm() throws Exception {
     String smelt = checkout.resolve("smelt").toString();
     Result good = smelt(folder, smelt, "--version");

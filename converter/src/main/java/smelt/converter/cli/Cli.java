@@ -17,12 +17,13 @@ public final class Cli {
       description = "Converts mixture-of-experts checkpoints into what a given machine can serve.",
       footer = {
         "",
-        "MODEL is a folder with safetensors shards, a Hugging Face cache snapshot, or a plain tar or",
-        "stored zip of either.",
+        "MODEL is a folder with safetensors shards, a Hugging Face cache snapshot, or a",
+        "plain tar or stored zip of either. 'smelt COMMAND --help' shows a command's",
+        "options.",
         "",
-        "Exit codes: 0 ok, 1 a bound failed or models differ, 2 usage or recipe, 3 bad source,",
-        "4 refused beforehand, 5 output locked or of another plan, 6 some units failed,",
-        "70 a fault in Smelt, 75 interrupted (run again to resume)."
+        "Exit codes: 0 ok, 1 a bound failed or models differ, 2 usage or recipe,",
+        "3 bad source, 4 refused beforehand, 5 output locked or of another plan,",
+        "6 some units failed, 70 a fault in Smelt, 75 interrupted (run again to resume)."
       })
   static final class Smelt implements Runnable {
     @CommandLine.Spec private CommandLine.Model.CommandSpec spec;

@@ -30,7 +30,6 @@ import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.codec.KernelSet;
 import smelt.formats.codec.Kernels;
 import smelt.formats.source.ModelSource;
-import smelt.formats.source.ModelSources;
 import tools.jackson.databind.node.JsonNodeFactory;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -87,7 +86,7 @@ public final class ConvertCommand implements Callable<Integer> {
     Recipe wanted = Recipes.load(recipe);
     Kernels chosen = KernelSet.choose(kernels);
     try (AnonymousMemory watched = new AnonymousMemory();
-        ModelSource source = ModelSources.open(model)) {
+        ModelSource source = Models.open(model)) {
       Plan plan = Planner.plan(source, Checkpoint.open(source), wanted);
       MemoryPlan memory = MemoryPlan.of(plan, run.threads(), run.memory());
       DiskSpace.require(plan, output);
@@ -202,7 +201,6 @@ public final class ConvertCommand implements Callable<Integer> {
             new Report.Figure("bytes written", Long.toString(summary.plan().outputBytes()), "B"),
             new Report.Figure("memory planned", Long.toString(summary.memory().peak()), "B"),
             new Report.Figure("plan", summary.planDigest(), ""));
-    return new Report(
-        "smelt convert", List.of(new Report.Section("conversion", checks, figures)));
+    return new Report("smelt convert", List.of(new Report.Section("conversion", checks, figures)));
   }
 }

@@ -2,7 +2,10 @@ package smelt.converter.cli;
 
 import java.util.Locale;
 import java.util.Map;
+import java.util.function.Function;
+import smelt.formats.ElementType;
 import smelt.formats.checkpoint.Checkpoint;
+import smelt.formats.checkpoint.Inventory;
 import smelt.formats.checkpoint.Leftover;
 import smelt.formats.checkpoint.Shard;
 import smelt.formats.checkpoint.SideFile;
@@ -19,7 +22,7 @@ final class InspectJson {
 
   /// @param tensors whether every stored tensor is listed too
   static ObjectNode of(Checkpoint model, boolean tensors) {
-    ModelTotals totals = ModelTotals.of(model);
+    Inventory inventory = Inventory.of(model);
     ObjectNode json = JsonNodeFactory.instance.objectNode();
     json.put("model", model.location());
     json.put("architecture", model.architecture().className());
@@ -27,23 +30,19 @@ final class InspectJson {
     json.put("mtp_layers", model.config().mtpLayers());
     model.config().routedExperts().ifPresent(n -> json.put("routed_experts", n));
     model.config().quantization().flatMap(q -> q.method()).ifPresent(m -> json.put("method", m));
-    json.put("parameters", totals.all().parameters());
-    json.put("mtp_parameters", totals.part("MTP layers").parameters());
-    json.put("weights", totals.all().weights());
+    json.put("parameters", inventory.all().parameters());
+    json.put("weights", model.weights().size());
     json.put("tensors", model.storedTensors());
     json.put("tensor_bytes", model.tensorBytes());
     json.put("file_bytes", model.shards().stream().mapToLong(Shard::size).sum());
-    ObjectNode types = json.putObject("element_types");
-    totals
-        .types()
-        .forEach((type, stored) ->
-            types
-                .putObject(type.name())
-                .put("tensors", stored.tensors())
-                .put("bytes", stored.bytes()));
-    totals(json.putObject("roles"), totals.roles());
-    totals(json.putObject("parts"), totals.parts());
-    totals(json.putObject("encodings"), totals.encodings());
+    totals(json.putObject("element_types"), inventory.byType(), ElementType::name);
+    totals(json.putObject("roles"), inventory.byRole(), name -> name);
+    totals(
+        json.putObject("layer_kinds"),
+        inventory.byKind(),
+        kind -> kind.name().toLowerCase(Locale.ROOT));
+    totals(json.putObject("layer_totals"), inventory.byLayer(), String::valueOf);
+    totals(json.putObject("encodings"), EncodingTotals.of(model), name -> name);
     files(json, model);
     if (tensors) {
       tensors(json.putArray("tensor_list"), model);
@@ -51,10 +50,10 @@ final class InspectJson {
     return json;
   }
 
-  private static void totals(ObjectNode json, Map<String, ModelTotals.Total> totals) {
-    totals.forEach((name, total) ->
-        json.putObject(name)
-            .put("weights", total.weights())
+  private static <K> void totals(
+      ObjectNode json, Map<K, Inventory.Total> totals, Function<K, String> name) {
+    totals.forEach((key, total) ->
+        json.putObject(name.apply(key))
             .put("tensors", total.tensors())
             .put("parameters", total.parameters())
             .put("bytes", total.bytes()));

@@ -1,11 +1,13 @@
 package smelt.converter.cli;
 
+import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import smelt.converter.ByteSize;
 import smelt.formats.checkpoint.Checkpoint;
+import smelt.formats.checkpoint.Inventory;
 import smelt.formats.checkpoint.Leftover;
 import smelt.formats.checkpoint.Shard;
 import smelt.formats.checkpoint.SideFile;
@@ -16,12 +18,12 @@ import smelt.formats.checkpoint.Weight;
 final class InspectText {
 
   private final Checkpoint model;
-  private final ModelTotals totals;
+  private final Inventory inventory;
   private final Consumer<String> out;
 
   private InspectText(Checkpoint model, Consumer<String> out) {
     this.model = model;
-    this.totals = ModelTotals.of(model);
+    this.inventory = Inventory.of(model);
     this.out = out;
   }
 
@@ -29,9 +31,9 @@ final class InspectText {
   static void lines(Checkpoint model, boolean tensors, Consumer<String> out) {
     InspectText text = new InspectText(model, out);
     text.head();
-    text.table("role", text.totals.roles());
-    text.table("where", text.totals.parts());
-    text.table("encoding", text.totals.encodings());
+    text.table("role", text.inventory.byRole());
+    text.table("layers", words(text.inventory.byKind()));
+    text.table("encoding", EncodingTotals.of(model));
     text.sideFiles();
     if (tensors) {
       text.tensors();
@@ -39,14 +41,10 @@ final class InspectText {
   }
 
   private void head() {
-    ModelTotals.Total all = totals.all();
-    ModelTotals.Total mtp = totals.part("MTP layers");
     fact("model", model.location());
     fact("architecture", model.architecture().className());
     fact("layers", layers());
-    fact(
-        "parameters",
-        String.format(Locale.ROOT, "%,d (%,d without MTP)", all.parameters(), without(all, mtp)));
+    fact("parameters", parameters());
     long size = model.shards().stream().mapToLong(Shard::size).sum();
     fact(
         "shards",
@@ -55,7 +53,7 @@ final class InspectText {
     fact(
         "tensors",
         String.format(
-            Locale.ROOT, "%,d stored, %,d weights", model.storedTensors(), all.weights()));
+            Locale.ROOT, "%,d stored, %,d weights", model.storedTensors(), model.weights().size()));
     fact(
         "bytes",
         String.format(
@@ -68,8 +66,19 @@ final class InspectText {
         .forEach((reason, n) -> fact("left over", n + " tensors: " + reason.words()));
   }
 
-  private static long without(ModelTotals.Total all, ModelTotals.Total mtp) {
-    return all.parameters() - mtp.parameters();
+  private String parameters() {
+    long all = inventory.all().parameters();
+    Inventory.Total mtp = inventory.byKind().get(Inventory.LayerKind.MTP);
+    return mtp == null
+        ? String.format(Locale.ROOT, "%,d", all)
+        : String.format(Locale.ROOT, "%,d (%,d without MTP)", all, all - mtp.parameters());
+  }
+
+  private static Map<String, Inventory.Total> words(
+      Map<Inventory.LayerKind, Inventory.Total> byKind) {
+    Map<String, Inventory.Total> rows = new LinkedHashMap<>();
+    byKind.forEach((kind, total) -> rows.put(kind.name().toLowerCase(Locale.ROOT), total));
+    return rows;
   }
 
   private String layers() {
@@ -90,7 +99,7 @@ final class InspectText {
   }
 
   private String types() {
-    return totals.types().entrySet().stream()
+    return inventory.byType().entrySet().stream()
         .map(e ->
             String.format(
                 Locale.ROOT,
@@ -101,18 +110,24 @@ final class InspectText {
         .collect(Collectors.joining(", "));
   }
 
-  private void table(String title, Map<String, ModelTotals.Total> rows) {
-    int width = rows.keySet().stream().mapToInt(String::length).max().orElse(0);
-    width = Math.max(width, 16);
+  private void table(String title, Map<String, Inventory.Total> rows) {
+    int longest = rows.keySet().stream().mapToInt(String::length).max().orElse(0);
+    int width = Math.max(longest, 16);
     out.accept("");
-    String head = String.format(Locale.ROOT, "%%-%ds %%9s %%9s %%19s %%19s", width);
-    out.accept(
-        String.format(Locale.ROOT, head, title, "weights", "tensors", "parameters", "bytes"));
-    String row = String.format(Locale.ROOT, "%%-%ds %%,9d %%,9d %%,19d %%,19d", width);
-    rows.forEach((name, t) ->
+    out.accept(padded(title, width) + "   tensors          parameters               bytes");
+    rows.forEach((name, total) ->
         out.accept(
-            String.format(
-                Locale.ROOT, row, name, t.weights(), t.tensors(), t.parameters(), t.bytes())));
+            padded(name, width)
+                + String.format(
+                    Locale.ROOT,
+                    " %,9d %,19d %,19d",
+                    total.tensors(),
+                    total.parameters(),
+                    total.bytes())));
+  }
+
+  private static String padded(String text, int width) {
+    return text + " ".repeat(Math.max(0, width - text.length()));
   }
 
   private void sideFiles() {

@@ -18,7 +18,6 @@ import smelt.converter.run.DiskSpace;
 import smelt.converter.run.MemoryPlan;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.source.ModelSource;
-import smelt.formats.source.ModelSources;
 
 /// `smelt plan`: what a conversion will read and write, to the byte. Reads headers only and writes
 /// nothing.
@@ -57,7 +56,7 @@ public final class PlanCommand implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     Recipe wanted = Recipes.load(recipe);
-    try (ModelSource source = ModelSources.open(model)) {
+    try (ModelSource source = Models.open(model)) {
       Plan plan = Planner.plan(source, Checkpoint.open(source), wanted);
       MemoryPlan memory = MemoryPlan.of(plan, run.threads(), run.memory());
       if (output != null) {

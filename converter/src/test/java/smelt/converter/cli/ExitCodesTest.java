@@ -20,7 +20,7 @@ class ExitCodesTest {
   void helpAndVersionEndWith0() {
     Program.Result help = Program.run("--help");
     assertThat(help.exit()).isZero();
-    assertThat(help.out()).startsWith("Usage: smelt").contains("recipes");
+    assertThat(help.out()).startsWith("Usage: smelt").contains("recipes").contains("doctor");
     assertThat(help.err()).isEmpty();
     Program.Result version = Program.run("--version");
     assertThat(version.exit()).isZero();

@@ -11,6 +11,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import smelt.converter.Program;
 import smelt.converter.SampleModel;
+import smelt.formats.checkpoint.DeepSeekV3Fixture;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -24,12 +25,12 @@ class InspectCommandTest {
     assertThat(json.get("architecture").asString()).isEqualTo("DeepseekV3ForCausalLM");
     assertThat(json.get("tensors").asLong()).isEqualTo(501);
     assertThat(json.get("tensor_bytes").asLong()).isEqualTo(11_702_012);
-    // 4 x 3 layers x 16 experts with 3 matrices of 128 x 256, and one scale a block of 128 x 128
+    // 4 layers x 16 experts with 3 matrices of 128 x 256, and one scale a block of 128 x 128
     JsonNode experts = json.get("roles").get("routed_expert");
-    assertThat(experts.get("weights").asLong()).isEqualTo(4 * 16 * 3);
+    assertThat(experts.get("tensors").asLong()).isEqualTo(2 * 4 * 16 * 3);
     assertThat(experts.get("parameters").asLong()).isEqualTo(4 * 16 * 3 * 128 * 256);
     assertThat(experts.get("bytes").asLong()).isEqualTo(4 * 16 * 3 * (128 * 256 + 2 * 4));
-    for (String group : new String[] {"roles", "parts", "encodings"}) {
+    for (String group : new String[] {"roles", "layer_kinds", "encodings", "element_types"}) {
       assertThat(json.get(group).valueStream().mapToLong(t -> t.get("bytes").asLong()).sum())
           .as(group)
           .isEqualTo(11_702_012);
@@ -58,8 +59,28 @@ class InspectCommandTest {
     assertThat(result.exit()).isZero();
     assertThat(result.err()).isEmpty();
     assertThat(result.out())
-        .containsPattern("routed_expert +192 +384 +6,291,456 +6,292,992\n")
+        .containsPattern("routed_expert +384 +6,291,456 +6,292,992\n")
         .contains("model.layers.4.shared_head.head.weight  BF16 [1536, 256]  786,432 bytes");
+  }
+
+  /// The figures are those of the published model; its shards are sparse files of their true sizes.
+  @Test
+  void deepSeekV3NeedsNoMoreThan512MiBOfHeap() throws IOException {
+    Path model = Files.createDirectories(folder.resolve("deepseek-v3"));
+    DeepSeekV3Fixture.write(model);
+    Program.Result result =
+        Program.smelt().jvm("-Xmx512m").go("inspect", "--json", model.toString());
+    assertThat(result.err()).isEmpty();
+    JsonNode json = JsonMapper.shared().readTree(result.out());
+    assertThat(json.get("tensors").asLong()).isEqualTo(91_991);
+    assertThat(json.get("tensor_bytes").asLong()).isEqualTo(688_574_839_360L);
+    assertThat(json.get("roles").get("routed_expert").get("bytes").asLong())
+        .isEqualTo(665_345_458_176L);
+    JsonNode kinds = json.get("layer_kinds");
+    assertThat(kinds.get("outside").get("bytes").asLong()).isEqualTo(3_706_730_496L);
+    assertThat(kinds.get("dense").get("bytes").asLong()).isEqualTo(3 * 583_642_336L);
+    assertThat(kinds.get("experts").get("bytes").asLong()).isEqualTo(58 * 11_511_947_488L);
+    assertThat(kinds.get("mtp").get("bytes").asLong()).isEqualTo(15_424_227_552L);
   }
 
   @Test

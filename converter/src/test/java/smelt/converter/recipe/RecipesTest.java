@@ -76,7 +76,7 @@ class RecipesTest {
     assertThat(recipe.shardSize()).isEqualTo(512L << 20);
     TargetSpec fp8 = recipe.targets().get(1);
     assertThat(fp8.target()).isEqualTo(Target.FP8_BLOCK);
-    assertThat(fp8.scales()).isEqualTo(ScaleFormat.UE8M0);
+    assertThat(fp8.scales()).contains(ScaleFormat.UE8M0);
     assertThat(fp8.keep())
         .extracting(Selector::text)
         .containsExactly("attention.kv_b", "re:^model\\.layers\\.0\\.");
@@ -91,7 +91,9 @@ class RecipesTest {
 
   @Test
   void theDigestIsThatOfTheMeaning() throws IOException {
-    Recipe flow = read("name: x\ntargets: [int8-channel, {target: fp8-block, keep: [router]}]\n");
+    Recipe flow =
+        read(
+            "name: x\ntargets: [int8-channel, {target: fp8-block, scales: f32, keep: [router]}]\n");
     Recipe spelt =
         read(
             """
@@ -118,6 +120,7 @@ class RecipesTest {
         List.of(
             "name: y\ntargets: [{target: fp8-block}]\n",
             "name: x\ntargets: [{target: fp8-block, scales: ue8m0}]\n",
+            "name: x\ntargets: [{target: fp8-block, scales: f32}]\n",
             "name: x\ntargets: [{target: fp8-block, keep: [router]}]\n",
             "name: x\ntargets: [{target: fp8-block, quantize: [router]}]\n",
             "name: x\ntargets: [{target: int8-block}]\n",
