@@ -15,16 +15,15 @@ public final class Interruption {
     Thread hook =
         Thread.ofPlatform()
             .name("smelt-interrupted")
-            .unstarted(
-                () -> {
-                  stop.stop();
-                  try {
-                    ended.await();
-                  } catch (InterruptedException _) {
-                    code = ExitCode.INTERRUPTED.code();
-                  }
-                  Runtime.getRuntime().halt(code);
-                });
+            .unstarted(() -> {
+              stop.stop();
+              try {
+                ended.await();
+              } catch (InterruptedException _) {
+                code = ExitCode.INTERRUPTED.code();
+              }
+              Runtime.getRuntime().halt(code);
+            });
     Runtime.getRuntime().addShutdownHook(hook);
   }
 

@@ -31,7 +31,8 @@ final class PlanText {
     lines.add("recipe   " + plan.recipe().name());
     lines.add(line("units    %d", plan.units().size()));
     for (Unit unit : shown(plan.units())) {
-      lines.add(line("  %5d  %-28s %,17d bytes read", unit.number(), unit.holds(), unit.sourceBytes()));
+      lines.add(
+          line("  %5d  %-28s %,17d bytes read", unit.number(), unit.holds(), unit.sourceBytes()));
     }
     if (plan.units().size() > SHOWN) {
       lines.add("      ...");

@@ -8,8 +8,8 @@ import tools.jackson.core.PrettyPrinter;
 import tools.jackson.core.StreamWriteFeature;
 import tools.jackson.databind.json.JsonMapper;
 
-/// Writes one JSON object that a person can read and `diff` can compare: each entry on a line of its
-/// own, each element of a long array on a line of its own.
+/// Writes one JSON object that a person can read and `diff` can compare: each entry on a line of
+/// its own, each element of a long array on a line of its own.
 final class LineJson implements AutoCloseable {
 
   private static final JsonMapper MAPPER =

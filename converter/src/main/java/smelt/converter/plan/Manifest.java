@@ -16,8 +16,9 @@ import smelt.formats.safetensors.SafetensorsLayout;
 import smelt.formats.safetensors.TensorEntry;
 import tools.jackson.core.JsonGenerator;
 
-/// `manifest.json` of one target's folder, format `smelt-manifest/1`: what every file and tensor is,
-/// where it came from, and its digest. Written last; its presence says that the folder is whole.
+/// `manifest.json` of one target's folder, format `smelt-manifest/1`: what every file and tensor
+/// is, where it came from, and its digest. Written last; its presence says that the folder is
+/// whole.
 ///
 /// Everything but the digests is known to the plan, and digests have a fixed length, so the plan
 /// knows the manifest's size.
@@ -110,7 +111,10 @@ public final class Manifest {
       json.entry("plan", planDigest);
       json.entry("source", plan.source().json());
       json.lines("files", files(target, digests));
-      json.lines("tensors", tensors(plan, target, Optional.of(digests)), (generator, line) -> line.write(generator));
+      json.lines(
+          "tensors",
+          tensors(plan, target, Optional.of(digests)),
+          (generator, line) -> line.write(generator));
       json.lines("dropped", plan.dropped());
       json.lines("left_out", plan.leftOut());
     }
@@ -160,22 +164,17 @@ public final class Manifest {
     boolean copies = job.copies(output);
     lines.add(
         line(
-            weight.name(),
-            shard,
-            copies,
-            copies ? List.of(weight.codes().name()) : from,
-            digests));
+            weight.name(), shard, copies, copies ? List.of(weight.codes().name()) : from, digests));
     output
         .scale()
-        .ifPresent(
-            name ->
-                lines.add(
-                    line(
-                        name,
-                        shard,
-                        copies,
-                        copies ? List.of(weight.scale().orElseThrow().name()) : from,
-                        digests)));
+        .ifPresent(name ->
+            lines.add(
+                line(
+                    name,
+                    shard,
+                    copies,
+                    copies ? List.of(weight.scale().orElseThrow().name()) : from,
+                    digests)));
     output.offset().ifPresent(name -> lines.add(line(name, shard, false, from, digests)));
   }
 

@@ -12,8 +12,8 @@ import java.util.Optional;
 import smelt.converter.Version;
 import tools.jackson.databind.node.ObjectNode;
 
-/// The plan as a JSON file that a person can read and diff, format `smelt-plan/1`: one unit, file or
-/// tensor on a line. It holds nothing that depends on the machine, so its SHA-256 names the job.
+/// The plan as a JSON file that a person can read and diff, format `smelt-plan/1`: one unit, file
+/// or tensor on a line. It holds nothing that depends on the machine, so its SHA-256 names the job.
 public final class PlanJson {
 
   public static final String FORMAT = "smelt-plan/1";
@@ -76,7 +76,11 @@ public final class PlanJson {
       for (TargetPlan.Shard shard : target.shards()) {
         lines.add(
             new FileLine(
-                label, prefix + shard.name(), "shard", shard.layout().fileSize(), Optional.empty()));
+                label,
+                prefix + shard.name(),
+                "shard",
+                shard.layout().fileSize(),
+                Optional.empty()));
       }
       for (TargetPlan.SmallFile file : target.smallFiles()) {
         lines.add(
@@ -85,7 +89,8 @@ public final class PlanJson {
                 prefix + file.name(),
                 file.from().isEmpty() ? "made" : "carried",
                 file.bytes().length,
-                Optional.of(HexFormat.of().formatHex(SourceSummary.sha256().digest(file.bytes())))));
+                Optional.of(
+                    HexFormat.of().formatHex(SourceSummary.sha256().digest(file.bytes())))));
       }
       lines.add(
           new FileLine(

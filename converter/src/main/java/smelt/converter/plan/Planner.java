@@ -51,11 +51,10 @@ public final class Planner {
   /// runtime then rounds activation scales likewise.
   private static ScaleFormat scales(Checkpoint checkpoint, TargetSpec spec) {
     return spec.scales()
-        .orElseGet(
-            () ->
-                checkpoint.weights().stream().anyMatch(Planner::hasPowerOfTwoScales)
-                    ? ScaleFormat.UE8M0
-                    : ScaleFormat.FLOAT);
+        .orElseGet(() ->
+            checkpoint.weights().stream().anyMatch(Planner::hasPowerOfTwoScales)
+                ? ScaleFormat.UE8M0
+                : ScaleFormat.FLOAT);
   }
 
   private static boolean hasPowerOfTwoScales(Weight weight) {
@@ -87,12 +86,7 @@ public final class Planner {
     }
     Plan plan =
         new Plan(
-            SourceSummary.of(checkpoint),
-            recipe,
-            units,
-            targets,
-            dropped,
-            sideFiles.leftOut());
+            SourceSummary.of(checkpoint), recipe, units, targets, dropped, sideFiles.leftOut());
     return withManifestSizes(plan);
   }
 
@@ -155,8 +149,7 @@ public final class Planner {
     }
     String folder = formats.size() == 1 ? "" : spec.target().label();
     List<TargetPlan.SmallFile> smallFiles =
-        new ArrayList<>(
-            MadeFiles.of(checkpoint, recipe, spec, format, units, t, shards));
+        new ArrayList<>(MadeFiles.of(checkpoint, recipe, spec, format, units, t, shards));
     smallFiles.addAll(sideFiles.carried());
     return new TargetPlan(spec, format, folder, shards, smallFiles, 0);
   }
@@ -164,22 +157,19 @@ public final class Planner {
   private static void addTensors(
       List<SafetensorsLayout.Tensor> tensors, Weight weight, Job.Output output) {
     Encoding encoding = output.encoding();
-    tensors.add(
-        new SafetensorsLayout.Tensor(weight.name(), encoding.type(), weight.shape()));
+    tensors.add(new SafetensorsLayout.Tensor(weight.name(), encoding.type(), weight.shape()));
     output
         .scale()
-        .ifPresent(
-            name ->
-                tensors.add(
-                    new SafetensorsLayout.Tensor(
-                        name, ElementType.F32, encoding.scaleShape(weight.shape()).orElseThrow())));
+        .ifPresent(name ->
+            tensors.add(
+                new SafetensorsLayout.Tensor(
+                    name, ElementType.F32, encoding.scaleShape(weight.shape()).orElseThrow())));
     output
         .offset()
-        .ifPresent(
-            name ->
-                tensors.add(
-                    new SafetensorsLayout.Tensor(
-                        name, ElementType.F32, TargetFormat.offsetShape(weight.shape()))));
+        .ifPresent(name ->
+            tensors.add(
+                new SafetensorsLayout.Tensor(
+                    name, ElementType.F32, TargetFormat.offsetShape(weight.shape()))));
   }
 
   private static Plan withManifestSizes(Plan plan) {

@@ -18,7 +18,8 @@ import smelt.formats.checkpoint.Weight;
 ///
 /// @param tensors stored tensors
 /// @param bytes of all stored tensors, without headers
-/// @param headersDigest SHA-256 over `name size header-sha256` of every shard, each on a line, sorted
+/// @param headersDigest SHA-256 over `name size header-sha256` of every shard, each on a line,
+///   sorted
 /// @param namesDigest SHA-256 over all tensor names, sorted by UTF-8, each followed by a newline
 public record SourceSummary(
     String architecture, long tensors, long bytes, String headersDigest, String namesDigest) {

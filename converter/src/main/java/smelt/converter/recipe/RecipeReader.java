@@ -137,8 +137,7 @@ final class RecipeReader {
     Optional<ScaleFormat> scales =
         fields.choice(
             "scales",
-            Map.of(
-                "f32", Optional.of(ScaleFormat.FLOAT), "ue8m0", Optional.of(ScaleFormat.UE8M0)),
+            Map.of("f32", Optional.of(ScaleFormat.FLOAT), "ue8m0", Optional.of(ScaleFormat.UE8M0)),
             Optional.empty());
     List<Selector> keep = selectors(fields, "keep");
     List<Selector> quantize = selectors(fields, "quantize");

@@ -8,7 +8,7 @@ import smelt.formats.codec.ScaleFormat;
 /// One target of a recipe, and where it departs from the target's own rule.
 ///
 /// @param scales which values decode scales may take; only `fp8-block` has a choice. Empty: powers
-///     of two if the source's scales are, else any
+///   of two if the source's scales are, else any
 /// @param keep tensors that stay in high precision though the rule would quantize them
 /// @param quantize tensors that are quantized though the rule would keep them
 public record TargetSpec(

@@ -17,8 +17,8 @@ import smelt.converter.progress.Progress;
 import smelt.formats.codec.Kernels;
 import smelt.formats.source.ModelSource;
 
-/// Runs a plan's units that have no receipt yet. Ends with a receipt for every unit, or throws; what
-/// is finished keeps its receipt in either case.
+/// Runs a plan's units that have no receipt yet. Ends with a receipt for every unit, or throws;
+/// what is finished keeps its receipt in either case.
 public final class Conversion {
 
   private final SourceFiles source;
@@ -72,8 +72,7 @@ public final class Conversion {
     try (SourceFiles files = new SourceFiles(model)) {
       Conversion run = new Conversion(files, plan, output, kernels, memory, stop, progress);
       run.work(units);
-      return new Result(
-          run.bytesRead.sum(), units.size(), plan.units().size() - units.size());
+      return new Result(run.bytesRead.sum(), units.size(), plan.units().size() - units.size());
     }
   }
 
@@ -84,11 +83,10 @@ public final class Conversion {
       List<Future<?>> running = new ArrayList<>();
       for (int i = 0; i < memory.threads(); i++) {
         running.add(
-            workers.submit(
-                () -> {
-                  workUntilDone(conveyor);
-                  return null;
-                }));
+            workers.submit(() -> {
+              workUntilDone(conveyor);
+              return null;
+            }));
       }
       await(running);
     }

@@ -8,8 +8,8 @@ import java.util.List;
 import java.util.Optional;
 import smelt.converter.plan.Plan;
 
-/// Hands out the work of a run: tiles of the unit at hand, and the sealing of finished shards, which
-/// goes on while the next unit is converted. Safe for threads.
+/// Hands out the work of a run: tiles of the unit at hand, and the sealing of finished shards,
+/// which goes on while the next unit is converted. Safe for threads.
 ///
 /// At most two units are open at a time, which bounds open files and what a stop throws away.
 final class Conveyor implements AutoCloseable {

@@ -13,8 +13,8 @@ public final class DiskSpace {
 
   private DiskSpace() {}
 
-  /// Refuses a run whose output does not fit. Shards that lie there with their planned size count as
-  /// written; if they turn out unfit, the run needs their room but once.
+  /// Refuses a run whose output does not fit. Shards that lie there with their planned size count
+  /// as written; if they turn out unfit, the run needs their room but once.
   ///
   /// @throws RefusedException with the numbers
   public static void require(Plan plan, Path output) throws IOException {

@@ -66,8 +66,8 @@ final class FolderLock implements AutoCloseable {
   }
 
   /// A run that ends removes the folder with its lock file. Whoever opened that file just before
-  /// holds a lock on a file without a name: the owner line tells, because it does not show under the
-  /// name.
+  /// holds a lock on a file without a name: the owner line tells, because it does not show under
+  /// the name.
   private static boolean isStillThere(Path file, FileChannel channel) throws IOException {
     String owner = "process " + ProcessHandle.current().pid() + ", " + System.nanoTime();
     channel.truncate(0);

@@ -1,7 +1,7 @@
 package smelt.converter.run;
 
-import java.util.OptionalLong;
 import java.util.Map;
+import java.util.OptionalLong;
 import java.util.TreeMap;
 import smelt.converter.ByteSize;
 import smelt.converter.RefusedException;
@@ -92,7 +92,8 @@ public record MemoryPlan(
     Buffers sizes =
         new Buffers(
             TileShape.bytes(from.type(), tile.tileRows() * tile.cols()),
-            scaleBytes(from, tile, job.weight().scale().map(SourceTensor::type).orElse(ElementType.F32)),
+            scaleBytes(
+                from, tile, job.weight().scale().map(SourceTensor::type).orElse(ElementType.F32)),
             0,
             0,
             0);

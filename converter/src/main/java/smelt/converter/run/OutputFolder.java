@@ -57,7 +57,7 @@ public final class OutputFolder implements AutoCloseable {
   /// Opens the folder for this plan and keeps other runs out until it is closed.
   ///
   /// @throws OutputConflictException if another run is at work there, or it holds another plan's
-  ///     output, or files that are not ours
+  ///   output, or files that are not ours
   public static OutputFolder open(Path path, Plan plan) throws IOException {
     String digest = PlanJson.digest(plan);
     refuseStrangers(path, plan);
@@ -248,7 +248,8 @@ public final class OutputFolder implements AutoCloseable {
     if (!complete) {
       for (int u = 0; u < plan.units().size(); u++) {
         if (!receipts.containsKey(u)) {
-          throw new IllegalStateException("unit " + plan.units().get(u).number() + " has no receipt");
+          throw new IllegalStateException(
+              "unit " + plan.units().get(u).number() + " has no receipt");
         }
       }
       List<Path> folders = targetFolders();
@@ -289,7 +290,10 @@ public final class OutputFolder implements AutoCloseable {
     target.smallFiles().forEach(file -> known.add(file.name()));
     List<String> strays = new ArrayList<>();
     try (Stream<Path> files = Files.list(folder)) {
-      files.map(f -> f.getFileName().toString()).filter(n -> !known.contains(n)).forEach(strays::add);
+      files
+          .map(f -> f.getFileName().toString())
+          .filter(n -> !known.contains(n))
+          .forEach(strays::add);
     }
     if (!strays.isEmpty()) {
       strays.sort(Comparator.naturalOrder());

@@ -17,14 +17,15 @@ record TileShape(long rows, long cols, long tileRows) {
   private static final long BLOCK_ROWS = 128;
 
   /// @param tileBytes aim for the bytes of a tile's source codes; a tile has at least one row of
-  ///     blocks, whatever that takes
+  ///   blocks, whatever that takes
   static TileShape of(Weight weight, long tileBytes) {
     Shape shape = weight.shape();
     long rows = shape.rank() >= 2 ? shape.dim(0) : 1;
     long cols = rows == 0 ? 0 : shape.elements() / rows;
-    long step = weight.encoding() instanceof Encoding.Block block
-        ? leastCommonMultiple(BLOCK_ROWS, block.blockRows())
-        : BLOCK_ROWS;
+    long step =
+        weight.encoding() instanceof Encoding.Block block
+            ? leastCommonMultiple(BLOCK_ROWS, block.blockRows())
+            : BLOCK_ROWS;
     long rowBytes = Math.max(1, bytes(weight.encoding().type(), cols));
     long tileRows = Math.max(step, tileBytes / rowBytes / step * step);
     return new TileShape(rows, cols, Math.min(tileRows, Math.max(rows, 1)));
@@ -44,7 +45,8 @@ record TileShape(long rows, long cols, long tileRows) {
     return Math.ceilDiv(Math.multiplyExact(count, (long) type.bits()), 8L);
   }
 
-  /// First row of the scale tensor for a tile that begins at `row`, and one past the last for its end.
+  /// First row of the scale tensor for a tile that begins at `row`, and one past the last for its
+  /// end.
   static long scaleRow(Encoding encoding, long row) {
     return encoding instanceof Encoding.Block block
         ? Math.ceilDiv(row, (long) block.blockRows())
@@ -54,9 +56,7 @@ record TileShape(long rows, long cols, long tileRows) {
   /// Bytes of one row of the scale tensor.
   static long scaleRowBytes(Encoding encoding, long cols, ElementType scaleType) {
     long scales =
-        encoding instanceof Encoding.Block block
-            ? Math.ceilDiv(cols, (long) block.blockCols())
-            : 1;
+        encoding instanceof Encoding.Block block ? Math.ceilDiv(cols, (long) block.blockCols()) : 1;
     return bytes(scaleType, scales);
   }
 

@@ -82,8 +82,7 @@ final class TileWorker {
     }
   }
 
-  private void write(UnitRun.Tile tile, Job.Output output, Tile out)
-      throws IOException {
+  private void write(UnitRun.Tile tile, Job.Output output, Tile out) throws IOException {
     ShardWriter shard = tile.unit().shard(output.target());
     ElementType type = out.encoding().type();
     long cols = out.cols();
@@ -94,8 +93,7 @@ final class TileWorker {
     if (output.scale().isPresent()) {
       ScaleRange range =
           ScaleRange.of(out.encoding(), tile.row(), out.rows(), cols, ElementType.F32);
-      shard.write(
-          output.scale().get(), range.offset(), out.scales().asSlice(0, range.bytes()));
+      shard.write(output.scale().get(), range.offset(), out.scales().asSlice(0, range.bytes()));
     }
     if (output.offset().isPresent()) {
       MemorySegment zeros = scalesOut.asSlice(0, out.rows() * Float.BYTES).fill((byte) 0);

@@ -36,8 +36,7 @@ final class UnitRun implements AutoCloseable {
   }
 
   /// Starts the unit's shards in the targets' folders.
-  static UnitRun open(Plan plan, int index, List<Path> folders, long tileBytes)
-      throws IOException {
+  static UnitRun open(Plan plan, int index, List<Path> folders, long tileBytes) throws IOException {
     List<ShardWriter> shards = new ArrayList<>();
     UnitRun run = new UnitRun(plan.units().get(index), shards, tileBytes);
     try {

@@ -11,13 +11,14 @@ import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.JsonNodeFactory;
 import tools.jackson.databind.node.ObjectNode;
 
-/// The output's `config.json`: the source's, with a `quantization_config` made from what is written,
-/// and without what would no longer be true.
+/// The output's `config.json`: the source's, with a `quantization_config` made from what is
+/// written, and without what would no longer be true.
 ///
 /// @param target the target
 /// @param scales values of the decode scales
 /// @param unquantized module names of all linears that stay in high precision, sorted
-/// @param listUnquantized whether a `fp8` config lists them: DeepSeek's own loaders know their names
+/// @param listUnquantized whether a `fp8` config lists them: DeepSeek's own loaders know their
+///   names
 /// @param mtpDropped whether the layers of multi-token prediction are left out
 /// @param codeCarried whether the modelling code that `auto_map` names comes along
 public record TargetConfig(

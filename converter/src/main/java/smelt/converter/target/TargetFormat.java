@@ -44,12 +44,10 @@ public record TargetFormat(
       case INT8_CHANNEL, CT_INT8 -> plain(int8Channel(), "weight_scale");
       case INT8_BLOCK ->
           plain(
-              new Encoding.Block(
-                  ElementType.I8, BLOCK, BLOCK, ElementType.F32, ScaleFormat.FLOAT),
+              new Encoding.Block(ElementType.I8, BLOCK, BLOCK, ElementType.F32, ScaleFormat.FLOAT),
               "weight_scale_inv");
       case ASCEND_W8A8 ->
-          new TargetFormat(
-              Optional.of(int8Channel()), "weight_scale", true, "quant_model_weights");
+          new TargetFormat(Optional.of(int8Channel()), "weight_scale", true, "quant_model_weights");
     };
   }
 

@@ -98,7 +98,8 @@ public final class Converting {
       throws IOException, InterruptedException {
     Plan plan = Planner.plan(source, Checkpoint.open(source), recipe);
     MemoryPlan memory = MemoryPlan.of(plan, threads, OptionalLong.empty());
-    List<Integer> order = new java.util.ArrayList<>(IntStream.range(0, plan.units().size()).boxed().toList());
+    List<Integer> order =
+        new java.util.ArrayList<>(IntStream.range(0, plan.units().size()).boxed().toList());
     if (shuffle != null) {
       Collections.shuffle(order, new Random(shuffle));
     }
@@ -124,7 +125,8 @@ public final class Converting {
     try (Stream<Path> files = Files.walk(folder)) {
       for (Path file : files.filter(Files::isRegularFile).toList()) {
         digests.put(
-            folder.relativize(file).toString().replace('\\', '/'), sha256(Files.readAllBytes(file)));
+            folder.relativize(file).toString().replace('\\', '/'),
+            sha256(Files.readAllBytes(file)));
       }
     }
     return digests;

@@ -49,10 +49,9 @@ class PlanHoldsTest {
 
   static Stream<Arguments> architecturesAndForms() {
     return Stream.of(Architecture.values())
-        .flatMap(
-            a ->
-                Stream.of(SyntheticCheckpoint.Form.BF16, SyntheticCheckpoint.Form.FP8_BLOCK_UE8M0)
-                    .map(form -> Arguments.of(a, form)));
+        .flatMap(a ->
+            Stream.of(SyntheticCheckpoint.Form.BF16, SyntheticCheckpoint.Form.FP8_BLOCK_UE8M0)
+                .map(form -> Arguments.of(a, form)));
   }
 
   @ParameterizedTest(name = "{0} in {1}")

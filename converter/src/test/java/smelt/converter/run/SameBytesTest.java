@@ -71,8 +71,8 @@ class SameBytesTest {
     }
   }
 
-  /// `samples/MODEL/expected.sha256` holds what each target's files are. A change of it is a change of
-  /// what users get: it belongs in the changelog.
+  /// `samples/MODEL/expected.sha256` holds what each target's files are. A change of it is a change
+  /// of what users get: it belongs in the changelog.
   @ParameterizedTest
   @ValueSource(strings = {"tiny-deepseek-v3", "tiny-deepseek-v3-fp8"})
   void samplesGiveTheRecordedBytes(String sample) throws Exception {

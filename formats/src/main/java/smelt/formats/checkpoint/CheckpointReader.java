@@ -59,8 +59,7 @@ final class CheckpointReader {
         notes(config, joined.weights(), sideFiles));
   }
 
-  private static ModelConfig config(ModelSource source, List<Problem> problems)
-      throws IOException {
+  private static ModelConfig config(ModelSource source, List<Problem> problems) throws IOException {
     try {
       return ModelConfig.read(source);
     } catch (BadInputException e) {

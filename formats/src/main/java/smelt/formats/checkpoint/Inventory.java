@@ -12,10 +12,10 @@ import smelt.formats.ElementType;
 
 /// What a checkpoint holds, counted. Every stored tensor is counted once in each of the views.
 ///
-/// @param byRole by [TensorRole#label], in the order of first occurrence; [#LEFTOVER] for what is no
-///     weight. A weight's scales count as tensors and bytes of its role, not as parameters.
-/// @param byType by element type as stored: codes and scales each under their own; here "parameters"
-///     are elements
+/// @param byRole by [TensorRole#label], in the order of first occurrence; [#LEFTOVER] for what is
+///   no weight. A weight's scales count as tensors and bytes of its role, not as parameters.
+/// @param byType by element type as stored: codes and scales each under their own; here
+///   "parameters" are elements
 /// @param byKind by the kind of layer
 /// @param byLayer by layer number; what stands outside the layers is not among them
 public record Inventory(
@@ -58,8 +58,7 @@ public record Inventory(
     }
 
     Total minus(Total other) {
-      return new Total(
-          tensors - other.tensors, parameters - other.parameters, bytes - other.bytes);
+      return new Total(tensors - other.tensors, parameters - other.parameters, bytes - other.bytes);
     }
   }
 

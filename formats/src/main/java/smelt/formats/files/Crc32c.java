@@ -29,8 +29,9 @@ public final class Crc32c {
 
   /// Checksum of two runs of bytes, one after the other, from the checksums of both.
   ///
-  /// The checksum is linear over GF(2): appending `secondBytes` zero bytes to the first run multiplies
-  /// its checksum by x^(8 secondBytes) modulo the polynomial, found by repeated squaring.
+  /// The checksum is linear over GF(2): appending `secondBytes` zero bytes to the first run
+  /// multiplies its checksum by x^(8 secondBytes) modulo the polynomial, found by repeated
+  /// squaring.
   public static int combine(int first, int second, long secondBytes) {
     int power = 1 << 23;
     int factor = 1 << 31;

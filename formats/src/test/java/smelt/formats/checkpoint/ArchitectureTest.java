@@ -156,7 +156,9 @@ class ArchitectureTest {
         .containsEntry("model.layers.1.mlp.shared_experts.up_proj.weight", Shape.of(192, 192));
     assertThat(layer(lite.with("q_lora_rank", 64), 1))
         .contains(
-            "self_attn.q_a_proj.weight", "self_attn.q_a_layernorm.weight", "self_attn.q_b_proj.weight")
+            "self_attn.q_a_proj.weight",
+            "self_attn.q_a_layernorm.weight",
+            "self_attn.q_b_proj.weight")
         .doesNotContain("self_attn.q_proj.weight");
   }
 
@@ -175,9 +177,7 @@ class ArchitectureTest {
     String name = "model.layers.0.self_attn.rotary_emb.inv_freq";
     SyntheticCheckpoint llama = model(Architecture.LLAMA);
     CheckpointDraft draft = llama.draft();
-    draft
-        .add("model-00001-of-00002.safetensors", name, ElementType.F32, 24)
-        .write(folder);
+    draft.add("model-00001-of-00002.safetensors", name, ElementType.F32, 24).write(folder);
     Checkpoint opened = open();
     assertThat(opened.leftovers()).hasSize(1);
     assertThat(opened.leftovers().getFirst().tensor().name()).isEqualTo(name);

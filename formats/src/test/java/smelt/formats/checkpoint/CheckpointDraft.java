@@ -18,8 +18,8 @@ import smelt.formats.safetensors.SafetensorsLayout.Tensor;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
 
-/// A checkpoint that a test is about to write: its config, what each shard holds, and what the index
-/// says. All of it can be changed before it is written, so that any fault can be planted.
+/// A checkpoint that a test is about to write: its config, what each shard holds, and what the
+/// index says. All of it can be changed before it is written, so that any fault can be planted.
 ///
 /// [#write] writes headers only and sets the length of the shards, so the data is a hole that reads
 /// as zeros and takes no room, whatever the model's size.

@@ -178,7 +178,8 @@ class CheckpointRefusalTest {
   @Test
   void refusesShardNamesThatLeaveTheFolder() throws IOException {
     for (String hostile :
-        List.of("../x.safetensors", "/etc/x.safetensors", "a/../x.safetensors", "a\\b.safetensors")) {
+        List.of(
+            "../x.safetensors", "/etc/x.safetensors", "a/../x.safetensors", "a\\b.safetensors")) {
       CheckpointDraft draft = fp8();
       draft.weightMap().put(Q_A, hostile);
       assertOne(problems(draft), CheckpointDraft.INDEX, "a shard named " + hostile);
@@ -208,8 +209,7 @@ class CheckpointRefusalTest {
     CheckpointDraft other = new CheckpointDraft(draft.config());
     other.add("consolidated.safetensors", "tok_embeddings.weight", ElementType.BF16, 2, 2);
     CheckpointDraft.writeShard(
-        folder.resolve("consolidated.safetensors"),
-        other.shards().get("consolidated.safetensors"));
+        folder.resolve("consolidated.safetensors"), other.shards().get("consolidated.safetensors"));
     Checkpoint checkpoint = open();
     assertThat(checkpoint.notes()).singleElement().asString().contains("consolidated.safetensors");
     assertThat(checkpoint.sideFiles())

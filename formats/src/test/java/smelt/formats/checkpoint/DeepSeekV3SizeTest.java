@@ -84,11 +84,10 @@ class DeepSeekV3SizeTest {
     assertThat(inventory.byLayer().get(61).tensors()).isEqualTo(1564);
     long oneExpert =
         model.weights().stream()
-            .filter(
-                w ->
-                    w.role() instanceof TensorRole.RoutedExpert e
-                        && e.layerIndex() == 60
-                        && e.expert() == 255)
+            .filter(w ->
+                w.role() instanceof TensorRole.RoutedExpert e
+                    && e.layerIndex() == 60
+                    && e.expert() == 255)
             .mapToLong(Weight::bytes)
             .sum();
     assertThat(oneExpert).isEqualTo(44_050_944);

@@ -19,7 +19,8 @@ class ModelConfigTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"", "[]", "null", "{", "{} {}", "{\"a\":1,\"a\":2}", "{\"a\":{\"b\":1,\"b\":1}}"})
+  @ValueSource(
+      strings = {"", "[]", "null", "{", "{} {}", "{\"a\":1,\"a\":2}", "{\"a\":{\"b\":1,\"b\":1}}"})
   void refusesWhatIsNotOneStrictObject(String json) {
     assertThatThrownBy(() -> parse(json))
         .isInstanceOf(BadInputException.class)
@@ -27,7 +28,8 @@ class ModelConfigTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"0", "-1", "\"61\"", "61.5", "1e99", "99999999999999999999", "true", "[61]"})
+  @ValueSource(
+      strings = {"0", "-1", "\"61\"", "61.5", "1e99", "99999999999999999999", "true", "[61]"})
   void namesTheKeyOfAWrongNumber(String value) {
     ModelConfig config = parse("{\"num_hidden_layers\": " + value + "}");
     assertThatThrownBy(config::numHiddenLayers)
@@ -112,8 +114,7 @@ class ModelConfigTest {
 
   @Test
   void refusesMoreExpertsThanAnyModelHas() {
-    ModelConfig config =
-        parse("{\"num_hidden_layers\": 10000, \"n_routed_experts\": 2147483647}");
+    ModelConfig config = parse("{\"num_hidden_layers\": 10000, \"n_routed_experts\": 2147483647}");
     assertThatThrownBy(() -> Architecture.DEEPSEEK_V3.weights(config, _ -> {}))
         .isInstanceOf(BadInputException.class)
         .hasMessageContaining("10000 layers of 2147483647 experts");

@@ -68,8 +68,7 @@ final class RandomData {
     return switch (tensor.type()) {
       case F8_E4M3 -> Kind.CODE_E4M3;
       case I8 -> Kind.CODE_I8;
-      case BF16 ->
-          tensor.name().endsWith("norm.weight") ? Kind.NORM_BF16 : Kind.WEIGHT_BF16;
+      case BF16 -> tensor.name().endsWith("norm.weight") ? Kind.NORM_BF16 : Kind.WEIGHT_BF16;
       case F32 -> {
         if (!tensor.name().contains(".weight_scale")) {
           yield Kind.BIAS_F32;

@@ -30,7 +30,8 @@ class ShardIndexTest {
   @Test
   void keepsTheOrderOfTheFile() throws IOException {
     ShardIndex index =
-        read("{\"metadata\":{\"total_size\":7},\"weight_map\":{\"z\":\"b\",\"a\":\"c\"},\"x\":[1]}");
+        read(
+            "{\"metadata\":{\"total_size\":7},\"weight_map\":{\"z\":\"b\",\"a\":\"c\"},\"x\":[1]}");
     assertThat(index.weightMap()).containsExactlyEntriesOf(orderedMap());
     assertThat(index.totalSize()).hasValue(7);
   }
@@ -84,7 +85,8 @@ class ShardIndexTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
-        "", "/a", "../a", "a/../b", "a//b", "a/", "./a", ".a", "a\\b", "C:a", "a b", "a\u0000", "\u00e9"
+        "", "/a", "../a", "a/../b", "a//b", "a/", "./a", ".a", "a\\b", "C:a", "a b", "a\u0000",
+        "\u00e9"
       })
   void refusesNamesThatCouldLeaveIt(String name) {
     assertThat(ShardIndex.isShardName(name)).isFalse();

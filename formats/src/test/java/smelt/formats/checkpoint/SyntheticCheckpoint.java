@@ -110,8 +110,7 @@ public record SyntheticCheckpoint(
     }
     RandomData data = new RandomData(seed);
     for (Map.Entry<String, List<Tensor>> shard : draft.shards().entrySet()) {
-      SafetensorsLayout layout =
-          SafetensorsLayout.of(shard.getValue(), Map.of("format", "pt"));
+      SafetensorsLayout layout = SafetensorsLayout.of(shard.getValue(), Map.of("format", "pt"));
       data.fill(folder.resolve(shard.getKey()), layout, form == Form.FP8_BLOCK_UE8M0);
     }
     Files.writeString(

@@ -20,7 +20,10 @@ final class SyntheticConfigs {
       case DEEPSEEK_V2 -> deepSeek(config).putNull("q_lora_rank").put("topk_method", "greedy");
       case DEEPSEEK_V3 -> deepSeekV3(config);
       case DEEPSEEK_V32 ->
-          deepSeekV3(config).put("index_head_dim", 32).put("index_n_heads", 4).put("index_topk", 64);
+          deepSeekV3(config)
+              .put("index_head_dim", 32)
+              .put("index_n_heads", 4)
+              .put("index_topk", 64);
       case QWEN3_MOE -> qwen3Moe(config);
       case QWEN2, LLAMA -> config.put("num_key_value_heads", 2);
       case MIXTRAL ->
