@@ -69,7 +69,8 @@ class CtSchemaTest {
     assertThat(places(parse("{}", ", \"format\": \"mixed-precision\"")))
         .contains("config_groups.g.format");
     assertThat(places(parse("{}", ", \"format\": \"pack-quantized\""))).containsExactly("format");
-    assertThat(places(parse("{}", ", \"format\": \"zip\""))).containsExactly("config_groups.g.format");
+    assertThat(places(parse("{}", ", \"format\": \"zip\"")))
+        .containsExactly("config_groups.g.format");
   }
 
   @Test

@@ -62,8 +62,9 @@ class DataScanTest {
       assertThat(report.findings())
           .filteredOn(f -> f.rule().equals("weights-finite"))
           .singleElement()
-          .satisfies(
-              f -> assertThat(f.found()).startsWith("7 of 3145728 values, the first (0x7fc00000) at [0]"));
+          .satisfies(f ->
+              assertThat(f.found())
+                  .startsWith("7 of 3145728 values, the first (0x7fc00000) at [0]"));
       assertThat(report.findings())
           .extracting(Finding::rule)
           .doesNotContain("tensor-digests", "file-digests");

@@ -42,7 +42,8 @@ class DeepSeekV3CheckTest {
     assertThat(report.findings())
         .filteredOn(f -> f.rule().equals("tensor-parallel"))
         .singleElement()
-        .satisfies(f -> assertThat(f.found()).startsWith("1 yes; 2 yes; 4 yes; 8 yes; 16 yes; 32 no"));
+        .satisfies(
+            f -> assertThat(f.found()).startsWith("1 yes; 2 yes; 4 yes; 8 yes; 16 yes; 32 no"));
   }
 
   @Test

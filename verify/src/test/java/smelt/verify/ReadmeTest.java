@@ -14,11 +14,9 @@ class ReadmeTest {
   void listsTheRulesAsTheyAre() throws IOException {
     String table =
         Check.rules().stream()
-            .map(
-                rule ->
-                    "| `%s` | %s | %s | %s |\n"
-                        .formatted(
-                            rule.name(), rule.runtimeLabels(), rule.reads(), rule.meaning()))
+            .map(rule ->
+                "| `%s` | %s | %s | %s |\n"
+                    .formatted(rule.name(), rule.runtimeLabels(), rule.reads(), rule.meaning()))
             .collect(Collectors.joining());
     assertThat(Files.readString(Checkout.root().resolve("verify/README.md"))).contains(table);
   }

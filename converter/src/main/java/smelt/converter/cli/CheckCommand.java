@@ -113,14 +113,13 @@ public final class CheckCommand implements Callable<Integer> {
     for (String name : runtimes) {
       wanted.add(
           ServingRuntime.named(name)
-              .orElseThrow(
-                  () ->
-                      refuse(
-                          "--for '"
-                              + name
-                              + "': "
-                              + DidYouMean.remedy(
-                                  name, RUNTIMES, "runtimes are " + String.join(", ", RUNTIMES)))));
+              .orElseThrow(() ->
+                  refuse(
+                      "--for '"
+                          + name
+                          + "': "
+                          + DidYouMean.remedy(
+                              name, RUNTIMES, "runtimes are " + String.join(", ", RUNTIMES)))));
     }
     return wanted;
   }

@@ -70,15 +70,13 @@ final class CheckText {
         found.findings().stream().collect(Collectors.groupingBy(Finding::rule));
     Map<String, String> skipped =
         found.skipped().stream()
-            .collect(
-                Collectors.toMap(CheckReport.Skipped::rule, CheckReport.Skipped::reason));
+            .collect(Collectors.toMap(CheckReport.Skipped::rule, CheckReport.Skipped::reason));
     List<Report.Check> checks = new ArrayList<>();
     for (RuleText rule : Check.rules()) {
       List<Finding> findings = byRule.getOrDefault(rule.name(), List.of());
       boolean failed = findings.stream().anyMatch(f -> f.severity() == Severity.FAIL);
       if (skipped.containsKey(rule.name())) {
-        checks.add(
-            new Report.Check(rule.name(), Report.Outcome.SKIPPED, skipped.get(rule.name())));
+        checks.add(new Report.Check(rule.name(), Report.Outcome.SKIPPED, skipped.get(rule.name())));
       } else {
         String detail = findings.stream().map(Finding::text).collect(Collectors.joining("\n"));
         checks.add(
@@ -91,8 +89,7 @@ final class CheckText {
             .map(e -> new Report.Figure(e.getKey(), e.getValue().toString(), unit(e.getKey())))
             .toList();
     return new Report(
-        "smelt check " + found.location(),
-        List.of(new Report.Section("check", checks, figures)));
+        "smelt check " + found.location(), List.of(new Report.Section("check", checks, figures)));
   }
 
   private static String unit(String figure) {

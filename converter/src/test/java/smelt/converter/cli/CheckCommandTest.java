@@ -86,7 +86,8 @@ class CheckCommandTest {
   @Test
   void whatIsNoModelIsExitThree() throws IOException {
     assertThat(Program.run("check", folder.resolve("none").toString()).exit()).isEqualTo(3);
-    Program.Result empty = Program.run("check", Files.createDirectory(folder.resolve("e")).toString());
+    Program.Result empty =
+        Program.run("check", Files.createDirectory(folder.resolve("e")).toString());
     assertThat(empty.exit()).isEqualTo(3);
     assertThat(empty.err()).contains("no *.safetensors file");
   }
