@@ -7,6 +7,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.regex.Pattern;
 import smelt.formats.BadInputException;
 import smelt.formats.ElementType;
 import smelt.formats.Shape;
@@ -21,6 +22,7 @@ import smelt.formats.checkpoint.SourceTensor;
 /// stay in high precision.
 final class ModelRules {
 
+  private static final Pattern NUMBER = Pattern.compile("\\d{1,6}");
   private static final String ROUTER_BIAS = "e_score_correction_bias";
 
   private ModelRules() {}
@@ -187,7 +189,7 @@ final class ModelRules {
     }
     int end = name.indexOf('.', prefix.length());
     String number = name.substring(prefix.length(), end < 0 ? name.length() : end);
-    return number.matches("\\d{1,6}") ? Integer.parseInt(number) : -1;
+    return NUMBER.matcher(number).matches() ? Integer.parseInt(number) : -1;
   }
 
   private static void precise(Facts facts, Findings out) {

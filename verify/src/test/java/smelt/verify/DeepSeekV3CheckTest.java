@@ -30,7 +30,7 @@ class DeepSeekV3CheckTest {
   void v3IsCleanInSeconds() {
     CheckReport report =
         Assertions.assertTimeout(
-            Duration.ofSeconds(20), () -> Check.run(v3, Set.of(), CheckOptions.quick()));
+            Duration.ofSeconds(60), () -> Check.run(v3, Set.of(), CheckOptions.quick()));
     assertThat(report.findings())
         .allSatisfy(f -> assertThat(f.severity()).as(f.text()).isNotEqualTo(Severity.FAIL));
     assertThat(report.runtimes()).containsExactly(ServingRuntime.VLLM, ServingRuntime.SGLANG);
