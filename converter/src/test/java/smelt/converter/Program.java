@@ -10,6 +10,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
+import smelt.formats.Checkout;
 
 /// Runs the real program as a process of its own, on the class path of the tests.
 ///
@@ -19,11 +21,7 @@ public final class Program {
 
   private static final long LONGEST_SECONDS = 120;
   private static final List<String> FLAGS =
-      List.of(
-          "--add-modules",
-          "jdk.incubator.vector",
-          "--enable-native-access=ALL-UNNAMED",
-          "-XX:+UseSerialGC");
+      List.of("@" + Checkout.root().resolve("converter/src/main/jvm/work.args"));
 
   /// How it ended. The JVM's own warning of incubator modules is left out of the messages.
   public record Result(int exit, String out, String err) {}
@@ -69,6 +67,13 @@ public final class Program {
 
   /// Runs it to its end.
   public Result go(String... args) {
+    return goWatched(process -> {}, args);
+  }
+
+  /// Runs it to its end.
+  ///
+  /// @param watcher gets the process as soon as it runs
+  public Result goWatched(Consumer<Process> watcher, String... args) {
     try {
       Path out = Files.createTempFile("program-", ".out");
       Path err = Files.createTempFile("program-", ".err");
@@ -76,6 +81,7 @@ public final class Program {
         Process process =
             builder(args).redirectOutput(out.toFile()).redirectError(err.toFile()).start();
         process.getOutputStream().close();
+        watcher.accept(process);
         if (!process.waitFor(LONGEST_SECONDS, TimeUnit.SECONDS)) {
           process.destroyForcibly().waitFor();
           throw new AssertionError("still running after " + LONGEST_SECONDS + " s: " + text(err));

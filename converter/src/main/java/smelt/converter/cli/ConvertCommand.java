@@ -23,6 +23,7 @@ import smelt.converter.report.Reports;
 import smelt.converter.run.AnonymousMemory;
 import smelt.converter.run.Conversion;
 import smelt.converter.run.DiskSpace;
+import smelt.converter.run.HeapThrift;
 import smelt.converter.run.MemoryPlan;
 import smelt.converter.run.OutputFolder;
 import smelt.converter.run.StopSignal;
@@ -85,7 +86,8 @@ public final class ConvertCommand implements Callable<Integer> {
     Reports reports = report.reports();
     Recipe wanted = Recipes.load(recipe);
     Kernels chosen = KernelSet.choose(kernels);
-    try (AnonymousMemory watched = new AnonymousMemory();
+    try (HeapThrift _ = new HeapThrift();
+        AnonymousMemory watched = new AnonymousMemory();
         ModelSource source = Models.open(model)) {
       Plan plan = Planner.plan(source, Checkpoint.open(source), wanted);
       MemoryPlan memory = MemoryPlan.of(plan, run.threads(), run.memory());
