@@ -2,6 +2,7 @@ package smelt.converter;
 
 import java.util.List;
 import java.util.Locale;
+import smelt.converter.cli.CheckCommand;
 import smelt.converter.cli.Cli;
 import smelt.converter.cli.ConvertCommand;
 import smelt.converter.cli.DiffCommand;
@@ -33,6 +34,7 @@ public final class Main {
         new InspectCommand(terminal),
         new PlanCommand(terminal),
         new ConvertCommand(terminal, interruption),
+        new CheckCommand(terminal),
         new RecipesCommand(terminal),
         new DiffCommand(terminal),
         new DoctorCommand(terminal, () -> KernelSet.choose("auto")));
