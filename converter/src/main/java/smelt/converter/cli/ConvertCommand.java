@@ -12,6 +12,7 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import smelt.converter.ByteSize;
+import smelt.converter.RefusedException;
 import smelt.converter.plan.Plan;
 import smelt.converter.plan.Planner;
 import smelt.converter.plan.TargetPlan;
@@ -27,6 +28,7 @@ import smelt.converter.run.HeapThrift;
 import smelt.converter.run.MemoryPlan;
 import smelt.converter.run.OutputFolder;
 import smelt.converter.run.StopSignal;
+import smelt.formats.UnsupportedException;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.codec.KernelSet;
 import smelt.formats.codec.Kernels;
@@ -61,12 +63,19 @@ public final class ConvertCommand implements Callable<Integer> {
       description = "Folder for the result; new, empty, or an unfinished run of the same plan.")
   private Path output;
 
+  /// Kernel sets that can be asked for.
+  enum KernelChoice {
+    AUTO,
+    VECTOR,
+    SCALAR
+  }
+
   @Option(
       names = "--kernels",
       paramLabel = "SET",
       defaultValue = "auto",
       description = "auto, vector or scalar. All give the same bytes.")
-  private String kernels;
+  private KernelChoice kernels;
 
   @Mixin private RunOptions run;
 
@@ -85,7 +94,7 @@ public final class ConvertCommand implements Callable<Integer> {
   public Integer call() throws IOException, InterruptedException {
     Reports reports = report.reports();
     Recipe wanted = Recipes.load(recipe);
-    Kernels chosen = KernelSet.choose(kernels);
+    Kernels chosen = chosenKernels();
     try (HeapThrift _ = new HeapThrift();
         AnonymousMemory watched = new AnonymousMemory();
         ModelSource source = Models.open(model)) {
@@ -104,6 +113,18 @@ public final class ConvertCommand implements Callable<Integer> {
       }
     }
     return ExitCode.OK.code();
+  }
+
+  private Kernels chosenKernels() {
+    try {
+      return KernelSet.choose(kernels.name().toLowerCase(Locale.ROOT));
+    } catch (UnsupportedException e) {
+      throw new RefusedException(
+          "--kernels vector",
+          e.getMessage(),
+          "a Java machine with the vector module",
+          "start through ./smelt, or let --kernels be auto");
+    }
   }
 
   private Conversion.Result convert(

@@ -56,7 +56,16 @@ final class WeightRules {
     boolean kept = matches(spec.keep(), weight);
     boolean asked = matches(spec.quantize(), weight);
     return switch (precision) {
-      case QUANTIZED -> !kept;
+      case QUANTIZED -> {
+        if (kept && weight.role() instanceof TensorRole.RoutedExpert && !keepsExperts()) {
+          problems.add(
+              problem(
+                  weight.name() + " (routed_expert) under `keep`",
+                  "routed experts quantized: the loader quantizes all of them or none",
+                  "remove it, or take a compressed-tensors target"));
+        }
+        yield !kept;
+      }
       case KEPT -> asked && !kept;
       case NEVER -> {
         if (asked) {
@@ -68,6 +77,15 @@ final class WeightRules {
         }
         yield false;
       }
+    };
+  }
+
+  /// Loaders of the native forms make every mixture-of-experts layer a quantized one, whatever the
+  /// config ignores; those of compressed-tensors and Ascend ask for each layer.
+  private boolean keepsExperts() {
+    return switch (spec.target()) {
+      case FP8_BLOCK, INT8_BLOCK, INT8_CHANNEL -> false;
+      case BF16, CT_FP8_BLOCK, CT_FP8_CHANNEL, CT_INT8, ASCEND_W8A8 -> true;
     };
   }
 
