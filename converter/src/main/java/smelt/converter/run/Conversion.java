@@ -78,7 +78,8 @@ public final class Conversion {
 
   private void work(List<Integer> units) throws IOException, InterruptedException {
     List<Path> folders = output.targetFolders();
-    try (Conveyor conveyor = new Conveyor(plan, folders, memory.tileBytes(), units);
+    try (DiskForcer disk = new DiskForcer();
+        Conveyor conveyor = new Conveyor(plan, folders, memory, disk, units);
         ExecutorService workers = Executors.newFixedThreadPool(memory.threads(), namedThreads())) {
       List<Future<?>> running = new ArrayList<>();
       for (int i = 0; i < memory.threads(); i++) {

@@ -11,7 +11,9 @@ import smelt.converter.plan.Plan;
 /// Hands out the work of a run: tiles of the unit at hand, and the sealing of finished shards,
 /// which goes on while the next unit is converted. Safe for threads.
 ///
-/// At most two units are open at a time, which bounds open files and what a stop throws away.
+/// Few units are open at a time, which bounds open files and what a stop throws away: the one that
+/// is converted, and as many as have half of the workers sealing. A shard is sealed by one worker,
+/// because its digest runs from its first byte to its last.
 final class Conveyor implements AutoCloseable {
 
   /// Something for a worker to do.
@@ -21,21 +23,23 @@ final class Conveyor implements AutoCloseable {
     record Seal(UnitRun unit, int target) implements Task {}
   }
 
-  private static final int OPEN_UNITS = 2;
-
   private final Plan plan;
   private final List<Path> folders;
-  private final long tileBytes;
+  private final MemoryPlan memory;
+  private final DiskForcer disk;
+  private final int openUnits;
   private final ArrayDeque<Integer> waiting;
   private final ArrayDeque<Task.Seal> seals = new ArrayDeque<>();
   private final List<UnitRun> open = new ArrayList<>();
   private boolean stopped;
 
   /// @param units indices of the units to do, in order
-  Conveyor(Plan plan, List<Path> folders, long tileBytes, List<Integer> units) {
+  Conveyor(Plan plan, List<Path> folders, MemoryPlan memory, DiskForcer disk, List<Integer> units) {
     this.plan = plan;
     this.folders = folders;
-    this.tileBytes = tileBytes;
+    this.memory = memory;
+    this.disk = disk;
+    this.openUnits = 1 + Math.ceilDiv(memory.threads(), 2 * folders.size());
     this.waiting = new ArrayDeque<>(units);
   }
 
@@ -53,7 +57,7 @@ final class Conveyor implements AutoCloseable {
           return Optional.of(new Task.Convert(unit.takeTile()));
         }
       }
-      if (!waiting.isEmpty() && open.size() < OPEN_UNITS) {
+      if (!waiting.isEmpty() && open.size() < openUnits) {
         openNext();
       } else {
         wait();
@@ -62,7 +66,7 @@ final class Conveyor implements AutoCloseable {
   }
 
   private void openNext() throws IOException {
-    UnitRun unit = UnitRun.open(plan, waiting.poll(), folders, tileBytes);
+    UnitRun unit = UnitRun.open(plan, waiting.poll(), folders, memory.tileBytes(), disk);
     open.add(unit);
     if (unit.isWritten()) {
       queueSeals(unit);

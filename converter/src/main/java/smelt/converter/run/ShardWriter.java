@@ -9,7 +9,10 @@ import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Future;
 import java.util.zip.CRC32C;
 import smelt.converter.plan.TargetPlan;
 import smelt.formats.files.AtomicFile;
@@ -27,17 +30,26 @@ final class ShardWriter implements AutoCloseable {
   /// Checksum of one tile's bytes of a tensor.
   private record Part(int crc32c, long bytes) {}
 
+  /// Bytes that may wait in memory for the disk before they are forced to it.
+  private static final long FORCE_EVERY = 64L << 20;
+
   private final TargetPlan.Shard shard;
   private final AtomicFile file;
+  private final DiskForcer disk;
   private final Map<String, ConcurrentHashMap<Long, Part>> parts = new ConcurrentHashMap<>();
 
-  private ShardWriter(TargetPlan.Shard shard, AtomicFile file) {
+  private long unforced;
+  private Future<?> forced = CompletableFuture.completedFuture(null);
+
+  private ShardWriter(TargetPlan.Shard shard, AtomicFile file, DiskForcer disk) {
     this.shard = shard;
     this.file = file;
+    this.disk = disk;
   }
 
   /// Starts the shard in the target's folder, which must exist.
-  static ShardWriter create(Path folder, TargetPlan.Shard shard) throws IOException {
+  static ShardWriter create(Path folder, TargetPlan.Shard shard, DiskForcer disk)
+      throws IOException {
     SafetensorsLayout layout = shard.layout();
     AtomicFile file = AtomicFile.create(folder.resolve(shard.name()), layout.fileSize());
     try {
@@ -46,7 +58,7 @@ final class ShardWriter implements AutoCloseable {
       file.close();
       throw e;
     }
-    return new ShardWriter(shard, file);
+    return new ShardWriter(shard, file, disk);
   }
 
   /// Writes part of a tensor.
@@ -60,12 +72,40 @@ final class ShardWriter implements AutoCloseable {
     parts
         .computeIfAbsent(tensor, _ -> new ConcurrentHashMap<>())
         .put(offset, new Part(Crc32c.of(bytes), bytes.byteSize()));
+    forceBehind(bytes.byteSize());
+  }
+
+  private synchronized void forceBehind(long bytes) throws IOException {
+    unforced += bytes;
+    if (unforced >= FORCE_EVERY && forced.isDone()) {
+      awaitForced();
+      unforced = 0;
+      forced = disk.force(file);
+    }
+  }
+
+  /// Waits for the disk, and passes its failure on.
+  private synchronized void awaitForced() throws IOException {
+    try {
+      forced.get();
+    } catch (ExecutionException e) {
+      switch (e.getCause()) {
+        case IOException cause -> throw cause;
+        case RuntimeException cause -> throw cause;
+        case Error cause -> throw cause;
+        default -> throw new IllegalStateException(e.getCause());
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new java.io.InterruptedIOException(file.target() + ": interrupted");
+    }
   }
 
   /// Forces the shard to disk, reads it back, compares, and gives it its name.
   ///
   /// @throws IOException if the disk does not hold what was written; the shard is discarded
   Receipt.ShardDigest seal(int target) throws IOException {
+    awaitForced();
     file.force();
     Receipt.ShardDigest digest = readBack(target);
     file.commit();

@@ -76,9 +76,14 @@ final class TileWorker {
 
   private void convertAll(UnitRun.Tile tile, Tile in) throws IOException {
     for (Job.Output output : tile.job().outputs()) {
-      Tile out = new Tile(output.encoding(), codesOut, 0, scalesOut, 0, in.rows(), in.cols());
-      Transcoder.transcode(kernels, in, out, scratch);
-      write(tile, output, out);
+      if (tile.job().copies(output)) {
+        Transcoder.check(kernels, in, scratch);
+        write(tile, output, in);
+      } else {
+        Tile out = new Tile(output.encoding(), codesOut, 0, scalesOut, 0, in.rows(), in.cols());
+        Transcoder.transcode(kernels, in, out, scratch);
+        write(tile, output, out);
+      }
     }
   }
 

@@ -36,13 +36,14 @@ final class UnitRun implements AutoCloseable {
   }
 
   /// Starts the unit's shards in the targets' folders.
-  static UnitRun open(Plan plan, int index, List<Path> folders, long tileBytes) throws IOException {
+  static UnitRun open(Plan plan, int index, List<Path> folders, long tileBytes, DiskForcer disk)
+      throws IOException {
     List<ShardWriter> shards = new ArrayList<>();
     UnitRun run = new UnitRun(plan.units().get(index), shards, tileBytes);
     try {
       for (int t = 0; t < plan.targets().size(); t++) {
         TargetPlan target = plan.targets().get(t);
-        shards.add(ShardWriter.create(folders.get(t), target.shards().get(index)));
+        shards.add(ShardWriter.create(folders.get(t), target.shards().get(index), disk));
       }
     } catch (IOException | RuntimeException e) {
       run.close();

@@ -115,15 +115,30 @@ public final class Transcoder {
     new Transcoder(kernels, from, to, scratch).run();
   }
 
-  private void run() {
-    boolean copies = copies(from.encoding(), to.encoding());
+  /// Refuses what `transcode` to an equal encoding would refuse, for a caller that takes the bytes
+  /// from where they are.
+  ///
+  /// @param scratch at least `scratchBytes` of the encoding to itself
+  /// @throws NonFiniteException as the class comment says
+  public static void check(Kernels kernels, Tile tile, MemorySegment scratch) {
+    new Transcoder(kernels, tile, tile, scratch).checkCopy();
+  }
+
+  private void checkCopy() {
     if (TileReader.canRead(from.encoding())) {
-      check.scales(copies ? scaleFormat(to.encoding()) : ScaleFormat.FLOAT);
+      check.scales(scaleFormat(to.encoding()));
     }
-    if (copies) {
-      check.codes();
+    check.codes();
+  }
+
+  private void run() {
+    if (copies(from.encoding(), to.encoding())) {
+      checkCopy();
       copy();
       return;
+    }
+    if (TileReader.canRead(from.encoding())) {
+      check.scales(ScaleFormat.FLOAT);
     }
     switch (to.encoding()) {
       case Encoding.Plain(ElementType type) -> writePlain(type);

@@ -250,6 +250,23 @@ class TranscoderTest {
     }
   }
 
+  @ParameterizedTest
+  @MethodSource("sources")
+  void checksACopyThatIsNotMade(Encoding source) {
+    try (Arena arena = Arena.ofConfined()) {
+      Tile tile = TestTiles.random(arena, source, 130, 2049, new Random(2));
+      MemorySegment scratch = arena.allocate(Transcoder.scratchBytes(source, source, 2049));
+      Transcoder.check(vector, tile, scratch);
+      if (source.type() == I8) {
+        TestTiles.setScale(tile, 1, Float.NaN);
+      } else {
+        TestTiles.plantNan(tile, 129, 2048);
+      }
+      assertThatThrownBy(() -> Transcoder.check(vector, tile, scratch))
+          .isInstanceOf(NonFiniteException.class);
+    }
+  }
+
   @Test
   void refusesAPowerOfTwoEncodingWhoseScaleIsNone() {
     try (Arena arena = Arena.ofConfined()) {

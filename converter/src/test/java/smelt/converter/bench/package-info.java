@@ -1,0 +1,2 @@
+/// Measures whole conversions; started by `./dev bench convert`.
+package smelt.converter.bench;
