@@ -86,16 +86,18 @@ public final class ConvertCommand implements Callable<Integer> {
     Reports reports = report.reports();
     Recipe wanted = Recipes.load(recipe);
     Kernels chosen = KernelSet.choose(kernels);
-    try (HeapThrift _ = new HeapThrift();
-        AnonymousMemory watched = new AnonymousMemory();
-        ModelSource source = Models.open(model)) {
+    StopSignal stop = new StopSignal();
+    interruption.arm(stop);
+    try (AnonymousMemory watched = new AnonymousMemory();
+        ModelSource source = ModelSources.open(model)) {
+      OutputFolder.refuseOverlap(output, model);
       Plan plan = Planner.plan(source, Checkpoint.open(source), wanted);
       MemoryPlan memory = MemoryPlan.of(plan, run.threads(), run.memory());
       DiskSpace.require(plan, output);
-      terminal.message("kernels " + chosen.name() + ", " + memory.threads() + " threads");
       long start = System.nanoTime();
-      try (OutputFolder folder = OutputFolder.open(output, plan)) {
-        Conversion.Result result = convert(source, plan, folder, chosen, memory);
+      try (OutputFolder folder = OutputFolder.open(output, plan, source)) {
+        begin(folder, chosen, memory);
+        Conversion.Result result = convert(source, plan, folder, chosen, memory, stop);
         folder.publish();
         double seconds = (System.nanoTime() - start) / 1e9;
         answer(
@@ -106,11 +108,25 @@ public final class ConvertCommand implements Callable<Integer> {
     return ExitCode.OK.code();
   }
 
+  private void begin(OutputFolder folder, Kernels chosen, MemoryPlan memory) {
+    if (folder.isComplete()) {
+      terminal.message(
+          "nothing to do: "
+              + output
+              + " already holds the whole output of this plan (remove it to convert again)");
+    } else {
+      terminal.message("kernels " + chosen.name() + ", " + memory.threads() + " threads");
+    }
+  }
+
   private Conversion.Result convert(
-      ModelSource source, Plan plan, OutputFolder folder, Kernels chosen, MemoryPlan memory)
+      ModelSource source,
+      Plan plan,
+      OutputFolder folder,
+      Kernels chosen,
+      MemoryPlan memory,
+      StopSignal stop)
       throws IOException, InterruptedException {
-    StopSignal stop = new StopSignal();
-    interruption.arm(stop);
     List<Integer> order = IntStream.range(0, plan.units().size()).boxed().toList();
     long left =
         order.stream()

@@ -21,7 +21,7 @@ final class Conveyor implements AutoCloseable {
     record Seal(UnitRun unit, int target) implements Task {}
   }
 
-  private static final int OPEN_UNITS = 2;
+  static final int OPEN_UNITS = 2;
 
   private final Plan plan;
   private final List<Path> folders;
