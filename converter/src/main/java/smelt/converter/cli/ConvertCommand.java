@@ -7,11 +7,13 @@ import java.util.Locale;
 import java.util.OptionalLong;
 import java.util.concurrent.Callable;
 import java.util.stream.IntStream;
+import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import smelt.converter.ByteSize;
+import smelt.converter.RefusedException;
 import smelt.converter.plan.Plan;
 import smelt.converter.plan.Planner;
 import smelt.converter.plan.TargetPlan;
@@ -27,6 +29,7 @@ import smelt.converter.run.HeapThrift;
 import smelt.converter.run.MemoryPlan;
 import smelt.converter.run.OutputFolder;
 import smelt.converter.run.StopSignal;
+import smelt.formats.UnsupportedException;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.codec.KernelSet;
 import smelt.formats.codec.Kernels;
@@ -43,6 +46,8 @@ public final class ConvertCommand implements Callable<Integer> {
 
   private final Terminal terminal;
   private final Interruption interruption;
+
+  @CommandLine.Spec private CommandLine.Model.CommandSpec command;
 
   @Parameters(index = "0", paramLabel = "MODEL", description = "Folder, snapshot or archive.")
   private Path model;
@@ -85,7 +90,7 @@ public final class ConvertCommand implements Callable<Integer> {
   public Integer call() throws IOException, InterruptedException {
     Reports reports = report.reports();
     Recipe wanted = Recipes.load(recipe);
-    Kernels chosen = KernelSet.choose(kernels);
+    Kernels chosen = kernels();
     StopSignal stop = new StopSignal();
     interruption.arm(stop);
     try (AnonymousMemory watched = new AnonymousMemory();
@@ -106,6 +111,17 @@ public final class ConvertCommand implements Callable<Integer> {
       }
     }
     return ExitCode.OK.code();
+  }
+
+  private Kernels kernels() {
+    try {
+      return KernelSet.choose(kernels);
+    } catch (UnsupportedException e) {
+      throw new RefusedException(
+          "--kernels " + kernels, e.getMessage(), "kernels that run here", "use auto or scalar");
+    } catch (IllegalArgumentException e) {
+      throw new CommandLine.ParameterException(command.commandLine(), e.getMessage(), e);
+    }
   }
 
   private void begin(OutputFolder folder, Kernels chosen, MemoryPlan memory) {

@@ -51,12 +51,16 @@ final class Occupancy {
       throw new OutputConflictException(
           path.toString(), "a link that leads nowhere", "a folder, or nothing", "remove the link");
     }
+    Path existing = path.toAbsolutePath();
+    while (!Files.exists(existing)) {
+      existing = existing.getParent();
+    }
+    if (!Files.isDirectory(existing)) {
+      throw new OutputConflictException(
+          existing.toString(), "a file", "a folder, or nothing", "choose another output");
+    }
     if (!Files.exists(path)) {
       return;
-    }
-    if (!Files.isDirectory(path)) {
-      throw new OutputConflictException(
-          path.toString(), "a file", "a folder, or nothing", "choose another output");
     }
     Optional<String> first;
     try (Stream<Path> entries = Files.list(path)) {
