@@ -94,7 +94,7 @@ public final class ConvertCommand implements Callable<Integer> {
     StopSignal stop = new StopSignal();
     interruption.arm(stop);
     try (AnonymousMemory watched = new AnonymousMemory();
-        ModelSource source = ModelSources.open(model)) {
+        ModelSource source = Models.open(model)) {
       OutputFolder.refuseOverlap(output, model);
       Plan plan = Planner.plan(source, Checkpoint.open(source), wanted);
       MemoryPlan memory = MemoryPlan.of(plan, run.threads(), run.memory());

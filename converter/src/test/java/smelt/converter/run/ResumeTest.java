@@ -135,7 +135,10 @@ class ResumeTest {
   }
 
   private static String firstShard(Map<String, String> digests) {
-    return digests.keySet().stream().filter(n -> n.contains("model-00001")).findFirst().orElseThrow();
+    return digests.keySet().stream()
+        .filter(n -> n.contains("model-00001"))
+        .findFirst()
+        .orElseThrow();
   }
 
   @Test
@@ -226,10 +229,7 @@ class ResumeTest {
       }
       assertThat(Converting.names(there)).noneMatch(n -> n.endsWith(".part"));
       assertThat(Converting.names(there)).noneMatch(n -> n.endsWith("config.json"));
-      Files.copy(
-          FP8.resolve(SHARD),
-          model.resolve(SHARD),
-          StandardCopyOption.REPLACE_EXISTING);
+      Files.copy(FP8.resolve(SHARD), model.resolve(SHARD), StandardCopyOption.REPLACE_EXISTING);
     }
     assertThat(messages).hasSize(4);
   }

@@ -41,7 +41,7 @@ record FileStamp(long size, FileTime modified, String key) {
   /// The stamp as receipts hold it: without the identity, which does not outlast a copy or a
   /// restart of the system.
   String text() {
-    return size + " bytes, modified " + modifiedMillis;
+    return size + " bytes, modified " + modified;
   }
 
   private String difference(FileStamp now) {
