@@ -29,6 +29,7 @@ public final class Program {
   private final String mainClass;
   private final List<String> jvmFlags = new ArrayList<>(FLAGS);
   private final Map<String, String> environment = new TreeMap<>();
+  private List<String> prefix = List.of();
   private Path folder = Path.of("").toAbsolutePath();
 
   private Program(String mainClass) {
@@ -57,6 +58,18 @@ public final class Program {
 
   public Program jvm(String... flags) {
     jvmFlags.addAll(List.of(flags));
+    return this;
+  }
+
+  /// Starts the Java machine without its incubator modules.
+  public Program withoutModules() {
+    jvmFlags.removeAll(List.of("--add-modules", "jdk.incubator.vector"));
+    return this;
+  }
+
+  /// Puts words before the command, such as those of a shell that sets limits.
+  public Program under(String... words) {
+    prefix = List.of(words);
     return this;
   }
 
@@ -107,8 +120,16 @@ public final class Program {
         .start();
   }
 
+  /// Starts it and leaves it running; its messages go to a file. The caller ends it.
+  public Process start(Path messages, String... args) throws IOException {
+    return builder(args)
+        .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+        .redirectError(messages.toFile())
+        .start();
+  }
+
   private ProcessBuilder builder(String... args) {
-    List<String> command = new ArrayList<>();
+    List<String> command = new ArrayList<>(prefix);
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(jvmFlags);
     command.add("-cp");

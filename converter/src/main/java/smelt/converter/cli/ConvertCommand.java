@@ -7,6 +7,7 @@ import java.util.Locale;
 import java.util.OptionalLong;
 import java.util.concurrent.Callable;
 import java.util.stream.IntStream;
+import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -45,6 +46,8 @@ public final class ConvertCommand implements Callable<Integer> {
 
   private final Terminal terminal;
   private final Interruption interruption;
+
+  @CommandLine.Spec private CommandLine.Model.CommandSpec command;
 
   @Parameters(index = "0", paramLabel = "MODEL", description = "Folder, snapshot or archive.")
   private Path model;
@@ -95,16 +98,19 @@ public final class ConvertCommand implements Callable<Integer> {
     Reports reports = report.reports();
     Recipe wanted = Recipes.load(recipe);
     Kernels chosen = chosenKernels();
+    StopSignal stop = new StopSignal();
+    interruption.arm(stop);
     try (HeapThrift _ = new HeapThrift();
         AnonymousMemory watched = new AnonymousMemory();
         ModelSource source = Models.open(model)) {
+      OutputFolder.refuseOverlap(output, model);
       Plan plan = Planner.plan(source, Checkpoint.open(source), wanted);
       MemoryPlan memory = MemoryPlan.of(plan, run.threads(), run.memory());
       DiskSpace.require(plan, output);
-      terminal.message("kernels " + chosen.name() + ", " + memory.threads() + " threads");
       long start = System.nanoTime();
-      try (OutputFolder folder = OutputFolder.open(output, plan)) {
-        Conversion.Result result = convert(source, plan, folder, chosen, memory);
+      try (OutputFolder folder = OutputFolder.open(output, plan, source)) {
+        begin(folder, chosen, memory);
+        Conversion.Result result = convert(source, plan, folder, chosen, memory, stop);
         folder.publish();
         double seconds = (System.nanoTime() - start) / 1e9;
         answer(
@@ -127,11 +133,25 @@ public final class ConvertCommand implements Callable<Integer> {
     }
   }
 
+  private void begin(OutputFolder folder, Kernels chosen, MemoryPlan memory) {
+    if (folder.isComplete()) {
+      terminal.message(
+          "nothing to do: "
+              + output
+              + " already holds the whole output of this plan (remove it to convert again)");
+    } else {
+      terminal.message("kernels " + chosen.name() + ", " + memory.threads() + " threads");
+    }
+  }
+
   private Conversion.Result convert(
-      ModelSource source, Plan plan, OutputFolder folder, Kernels chosen, MemoryPlan memory)
+      ModelSource source,
+      Plan plan,
+      OutputFolder folder,
+      Kernels chosen,
+      MemoryPlan memory,
+      StopSignal stop)
       throws IOException, InterruptedException {
-    StopSignal stop = new StopSignal();
-    interruption.arm(stop);
     List<Integer> order = IntStream.range(0, plan.units().size()).boxed().toList();
     long left =
         order.stream()

@@ -56,7 +56,8 @@ public enum ExitCode {
     };
   }
 
-  private static boolean isDiskFull(IOException e) {
+  /// Whether a write failed for want of room.
+  static boolean isDiskFull(IOException e) {
     String message = String.valueOf(e.getMessage()).toLowerCase(Locale.ROOT);
     return message.contains("no space left") || message.contains("disk quota exceeded");
   }

@@ -5,6 +5,7 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.io.UncheckedIOException;
 import java.nio.file.AccessDeniedException;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.NoSuchFileException;
 import java.util.List;
@@ -87,12 +88,26 @@ final class Failures {
   }
 
   private static String io(IOException e) {
+    String what =
+        switch (e) {
+          case NoSuchFileException missing -> missing.getFile() + ": no such file";
+          case AccessDeniedException denied -> denied.getFile() + ": access denied";
+          case FileAlreadyExistsException there -> there.getFile() + ": is already there";
+          case FileSystemException file when file.getReason() != null ->
+              file.getFile() + ": " + file.getReason().toLowerCase(Locale.ROOT);
+          default -> e.getMessage() == null ? e.toString() : e.getMessage();
+        };
+    return oneLine(what) + "\n    help: " + remedy(e);
+  }
+
+  private static String remedy(IOException e) {
+    if (ExitCode.isDiskFull(e)) {
+      return "make room and run the same command again: what is finished is kept";
+    }
     return switch (e) {
-      case NoSuchFileException missing -> missing.getFile() + ": no such file";
-      case AccessDeniedException denied -> denied.getFile() + ": access denied";
-      case FileSystemException file ->
-          file.getFile() + ": " + String.valueOf(file.getReason()).toLowerCase(Locale.ROOT);
-      default -> String.valueOf(e.getMessage());
+      case NoSuchFileException _ -> "check the name, and that nothing removes files meanwhile";
+      case AccessDeniedException _ -> "check the rights of this file and of its folder";
+      default -> "check the disk; the same command goes on where this one ended";
     };
   }
 

@@ -128,14 +128,13 @@ public final class Conversion {
   }
 
   private void seal(Conveyor conveyor, UnitRun unit, int target) throws IOException {
-    if (target == 0) {
-      for (String file : unit.sourceFiles()) {
-        source.file(file).checkUnchanged();
-      }
+    for (String file : UnitRun.sourceFiles(unit.unit())) {
+      source.file(file).checkUnchanged();
     }
     unit.addDigest(unit.shard(target).seal(target));
     if (conveyor.sealed(unit)) {
-      output.finish(unit.receipt(output.planDigest()));
+      output.finish(
+          unit.receipt(output.planDigest(), OutputFolder.stamps(unit.unit(), source.model())));
       progress.unitDone();
     }
   }

@@ -23,6 +23,9 @@ final class Conveyor implements AutoCloseable {
     record Seal(UnitRun unit, int target) implements Task {}
   }
 
+  /// With any number of threads.
+  static final int MOST_OPEN_UNITS = 4;
+
   private final Plan plan;
   private final List<Path> folders;
   private final MemoryPlan memory;
@@ -39,7 +42,8 @@ final class Conveyor implements AutoCloseable {
     this.folders = folders;
     this.memory = memory;
     this.disk = disk;
-    this.openUnits = 1 + Math.ceilDiv(memory.threads(), 2 * folders.size());
+    this.openUnits =
+        Math.min(MOST_OPEN_UNITS, 1 + Math.ceilDiv(memory.threads(), 2 * folders.size()));
     this.waiting = new ArrayDeque<>(units);
   }
 

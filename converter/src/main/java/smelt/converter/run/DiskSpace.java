@@ -1,8 +1,10 @@
 package smelt.converter.run;
 
 import java.io.IOException;
+import java.nio.file.FileStore;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import smelt.converter.ByteSize;
 import smelt.converter.RefusedException;
 import smelt.converter.plan.Plan;
@@ -13,17 +15,17 @@ public final class DiskSpace {
 
   private DiskSpace() {}
 
-  /// Refuses a run whose output does not fit. Shards that lie there with their planned size count
-  /// as written; if they turn out unfit, the run needs their room but once.
+  /// Refuses a run whose output does not fit.
   ///
   /// @throws RefusedException with the numbers
   public static void require(Plan plan, Path output) throws IOException {
-    long needed = plan.outputBytes() - present(plan, output);
     Path existing = output.toAbsolutePath();
     while (!Files.exists(existing)) {
       existing = existing.getParent();
     }
-    long free = Files.getFileStore(existing).getUsableSpace();
+    FileStore store = Files.getFileStore(existing);
+    long needed = Occupancy.hasAllFiles(output, plan) ? 0 : needed(plan, output, store);
+    long free = store.getUsableSpace();
     if (needed > free) {
       throw new RefusedException(
           output.toString(),
@@ -33,16 +35,40 @@ public final class DiskSpace {
     }
   }
 
-  private static long present(Plan plan, Path output) throws IOException {
+  /// Bytes that the run takes at most. A unit with a receipt takes none. A shard without one is
+  /// written beside the old one before it takes its place, so the largest units that can be open at
+  /// the same time need their room twice. Every file ends in a block of its own; a receipt is
+  /// smaller than what the manifest says of the same tensors.
+  private static long needed(Plan plan, Path output, FileStore store) throws IOException {
     long bytes = 0;
-    for (TargetPlan target : plan.targets()) {
-      for (TargetPlan.Shard shard : target.shards()) {
+    long files = 0;
+    long[] largest = new long[Conveyor.MOST_OPEN_UNITS + 1];
+    for (int u = 0; u < plan.units().size(); u++) {
+      long unit = 0;
+      long present = 0;
+      for (TargetPlan target : plan.targets()) {
+        TargetPlan.Shard shard = target.shards().get(u);
+        long size = shard.layout().fileSize();
         Path file = output.resolve(target.folder()).resolve(shard.name());
-        if (Files.isRegularFile(file) && Files.size(file) == shard.layout().fileSize()) {
-          bytes += shard.layout().fileSize();
-        }
+        unit += size;
+        present += Occupancy.hasSize(file, size) ? size : 0;
       }
+      boolean done = present == unit && OutputFolder.hasReceipt(output, plan.units().get(u));
+      largest[0] = done ? 0 : present;
+      Arrays.sort(largest);
+      bytes = Math.addExact(bytes, unit - present);
+      files += plan.targets().size() + 1;
     }
-    return bytes;
+    for (int i = 1; i < largest.length; i++) {
+      bytes = Math.addExact(bytes, largest[i]);
+    }
+    for (TargetPlan target : plan.targets()) {
+      bytes = Math.addExact(bytes, 2 * target.manifestBytes());
+      for (TargetPlan.SmallFile file : target.smallFiles()) {
+        bytes += file.bytes().length;
+      }
+      files += 2 + target.smallFiles().size();
+    }
+    return Math.addExact(bytes, files * store.getBlockSize());
   }
 }

@@ -10,18 +10,25 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Optional;
 import smelt.converter.OutputConflictException;
 
 /// Keeps a second run out of an output folder. The operating system drops the lock when the process
 /// ends, however it ends, so a killed run leaves nothing to clear.
+///
+/// On Unix a process loses its lock on a file as soon as it closes any channel to that file. So the
+/// channel that looks at the lock file stays open as long as the one that locked it.
 final class FolderLock implements AutoCloseable {
 
   private static final int ATTEMPTS = 100;
+  private static final int LONGEST_OWNER = 100;
 
   private final FileChannel channel;
+  private final FileChannel look;
 
-  private FolderLock(FileChannel channel) {
+  private FolderLock(FileChannel channel, FileChannel look) {
     this.channel = channel;
+    this.look = look;
   }
 
   /// Takes the lock.
@@ -39,21 +46,44 @@ final class FolderLock implements AutoCloseable {
       } catch (NoSuchFileException e) {
         continue;
       }
+      Optional<FolderLock> lock = take(file, channel);
+      if (lock.isPresent()) {
+        return lock.get();
+      }
+    }
+    throw new IOException(file + ": the lock is removed as fast as it is taken");
+  }
+
+  /// Empty if the lock file was removed meanwhile. Closes the channel unless it holds the lock.
+  ///
+  /// A run that ends removes the folder with its lock file. Whoever opened that file just before
+  /// holds a lock on a file without a name: the owner line tells, because it does not show under
+  /// the name.
+  private static Optional<FolderLock> take(Path file, FileChannel channel) throws IOException {
+    try {
       if (!lock(channel)) {
-        String owner = owner(file);
-        channel.close();
         throw new OutputConflictException(
             file.getParent().getParent().toString(),
-            "another run at work there (" + owner + ")",
+            "another run at work there (" + text(channel) + ")",
             "a folder that nobody writes to",
             "wait for it to end, or choose another folder");
       }
-      if (isStillThere(file, channel)) {
-        return new FolderLock(channel);
+      String owner = "process " + ProcessHandle.current().pid() + ", " + System.nanoTime();
+      channel.truncate(0);
+      channel.write(ByteBuffer.wrap(owner.getBytes(StandardCharsets.UTF_8)), 0);
+      FileChannel look = FileChannel.open(file, StandardOpenOption.READ);
+      if (text(look).equals(owner)) {
+        return Optional.of(new FolderLock(channel, look));
       }
+      look.close();
+    } catch (NoSuchFileException _) {
+      // removed: the next attempt makes a new one
+    } catch (IOException | RuntimeException e) {
       channel.close();
+      throw e;
     }
-    throw new IOException(file + ": the lock is removed as fast as it is taken");
+    channel.close();
+    return Optional.empty();
   }
 
   private static boolean lock(FileChannel channel) throws IOException {
@@ -65,26 +95,16 @@ final class FolderLock implements AutoCloseable {
     }
   }
 
-  /// A run that ends removes the folder with its lock file. Whoever opened that file just before
-  /// holds a lock on a file without a name: the owner line tells, because it does not show under
-  /// the name.
-  private static boolean isStillThere(Path file, FileChannel channel) throws IOException {
-    String owner = "process " + ProcessHandle.current().pid() + ", " + System.nanoTime();
-    channel.truncate(0);
-    channel.write(ByteBuffer.wrap(owner.getBytes(StandardCharsets.UTF_8)), 0);
-    return owner(file).equals(owner);
-  }
-
-  private static String owner(Path file) throws IOException {
-    try {
-      return Files.readString(file);
-    } catch (NoSuchFileException e) {
-      return "just ended";
-    }
+  private static String text(FileChannel channel) throws IOException {
+    ByteBuffer bytes = ByteBuffer.allocate(LONGEST_OWNER);
+    channel.read(bytes, 0);
+    return StandardCharsets.UTF_8.decode(bytes.flip()).toString();
   }
 
   @Override
   public void close() throws IOException {
-    channel.close();
+    try (channel) {
+      look.close();
+    }
   }
 }

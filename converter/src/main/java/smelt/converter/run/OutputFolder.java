@@ -3,18 +3,16 @@ package smelt.converter.run;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
-import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Stream;
@@ -23,7 +21,9 @@ import smelt.converter.plan.Manifest;
 import smelt.converter.plan.Plan;
 import smelt.converter.plan.PlanJson;
 import smelt.converter.plan.TargetPlan;
+import smelt.converter.plan.Unit;
 import smelt.formats.files.AtomicFile;
+import smelt.formats.source.ModelSource;
 
 /// The folder that a conversion writes, and what of it is already there.
 ///
@@ -32,7 +32,9 @@ import smelt.formats.files.AtomicFile;
 /// each target last, and removes `.smelt/`: before that no loader finds a model here.
 public final class OutputFolder implements AutoCloseable {
 
-  private static final String WORK = ".smelt";
+  static final String WORK = ".smelt";
+
+  private static final String LOCK = "lock";
   private static final String PLAN_DIGEST = "plan.sha256";
 
   private final Path path;
@@ -42,160 +44,125 @@ public final class OutputFolder implements AutoCloseable {
   private final Map<Integer, Receipt> receipts = new ConcurrentHashMap<>();
   private final boolean complete;
 
-  private OutputFolder(Path path, Plan plan, String planDigest, FolderLock lock)
+  private OutputFolder(Path path, Plan plan, ModelSource source, String planDigest, FolderLock lock)
       throws IOException {
     this.path = path;
     this.plan = plan;
     this.planDigest = planDigest;
     this.lock = lock;
-    this.complete = isComplete(path, plan, planDigest);
+    this.complete = Occupancy.isComplete(path, plan, planDigest);
     if (!complete) {
-      begin();
+      begin(source);
     }
   }
 
   /// Opens the folder for this plan and keeps other runs out until it is closed.
   ///
+  /// @param source the plan's; a unit whose source files were changed since is done again
   /// @throws OutputConflictException if another run is at work there, or it holds another plan's
   ///   output, or files that are not ours
-  public static OutputFolder open(Path path, Plan plan) throws IOException {
+  public static OutputFolder open(Path path, Plan plan, ModelSource source) throws IOException {
     String digest = PlanJson.digest(plan);
-    refuseStrangers(path, plan);
-    FolderLock lock = FolderLock.take(path.resolve(WORK).resolve("lock"));
+    Occupancy.refuseStrangers(path, plan);
+    makeFolder(path);
+    FolderLock lock = FolderLock.take(path.resolve(WORK).resolve(LOCK));
     try {
-      return new OutputFolder(path, plan, digest, lock);
+      return new OutputFolder(path, plan, source, digest, lock);
     } catch (IOException | RuntimeException e) {
-      lock.close();
+      try (lock) {
+        removeBareWorkFolder(path.resolve(WORK));
+      }
       throw e;
     }
   }
 
-  /// Looks before anything is created: a folder without a sign of Smelt must be empty.
-  private static void refuseStrangers(Path path, Plan plan) throws IOException {
-    if (!Files.exists(path)) {
-      return;
-    }
-    if (!Files.isDirectory(path)) {
-      throw new OutputConflictException(
-          path.toString(), "a file", "a folder, or nothing", "choose another output");
-    }
-    boolean ours =
-        Files.isDirectory(path.resolve(WORK))
-            || plan.targets().stream()
-                .anyMatch(t -> Files.exists(path.resolve(t.folder()).resolve(TargetPlan.MANIFEST)));
-    try (Stream<Path> entries = Files.list(path)) {
-      Optional<Path> first = entries.sorted().findFirst();
-      if (first.isPresent() && !ours) {
-        throw new OutputConflictException(
-            path.toString(),
-            "files that are not of a conversion, such as " + first.get().getFileName(),
-            "an empty folder, or an unfinished conversion with the same plan",
-            "choose another output, or empty this one yourself");
-      }
-    }
+  /// Refuses an output in which the model lies, or which lies in the model.
+  public static void refuseOverlap(Path output, Path model) throws IOException {
+    Occupancy.refuseOverlap(output, model);
   }
 
-  private static boolean isComplete(Path path, Plan plan, String planDigest) throws IOException {
-    int manifests = 0;
-    for (TargetPlan target : plan.targets()) {
-      Path folder = path.resolve(target.folder());
-      Path manifest = folder.resolve(TargetPlan.MANIFEST);
-      if (Files.exists(manifest)) {
-        refuseOtherManifest(manifest, planDigest);
-        manifests++;
-      }
-    }
-    return manifests == plan.targets().size() && hasAllFiles(path, plan);
-  }
-
-  private static void refuseOtherManifest(Path manifest, String planDigest) throws IOException {
-    String wanted = "\n\"plan\": \"" + planDigest + "\",\n";
-    try (Stream<String> lines = Files.lines(manifest, StandardCharsets.UTF_8)) {
-      if (lines.limit(10).noneMatch(line -> ("\n" + line + "\n").equals(wanted))) {
-        throw otherPlan(manifest.getParent());
-      }
-    } catch (java.io.UncheckedIOException e) {
-      throw otherPlan(manifest.getParent());
-    }
-  }
-
-  private static OutputConflictException otherPlan(Path folder) {
-    return new OutputConflictException(
-        folder.toString(),
-        "the output of another plan (other source, recipe or version of Smelt)",
-        "an empty folder, or the output of this plan",
-        "choose another output, or remove this one yourself");
-  }
-
-  private static boolean hasAllFiles(Path path, Plan plan) throws IOException {
-    for (TargetPlan target : plan.targets()) {
-      Path folder = path.resolve(target.folder());
-      for (TargetPlan.Shard shard : target.shards()) {
-        if (!hasSize(folder.resolve(shard.name()), shard.layout().fileSize())) {
-          return false;
-        }
-      }
-      for (TargetPlan.SmallFile file : target.smallFiles()) {
-        if (!hasSize(folder.resolve(file.name()), file.bytes().length)) {
-          return false;
-        }
-      }
-    }
-    return true;
-  }
-
-  private static boolean hasSize(Path file, long size) throws IOException {
-    return Files.isRegularFile(file) && Files.size(file) == size;
-  }
-
-  private void begin() throws IOException {
+  private void begin(ModelSource source) throws IOException {
     Path digestFile = path.resolve(WORK).resolve(PLAN_DIGEST);
-    if (Files.exists(digestFile)) {
-      if (!Files.readString(digestFile).strip().equals(planDigest)) {
-        throw otherPlan(path);
-      }
-    } else {
+    if (Files.exists(digestFile) && !Files.readString(digestFile).strip().equals(planDigest)) {
+      throw Occupancy.otherPlan(path);
+    }
+    for (TargetPlan target : plan.targets()) {
+      prepare(path.resolve(target.folder()), target);
+    }
+    for (Path folder : targetFolders()) {
+      Files.deleteIfExists(folder.resolve(TargetPlan.MANIFEST));
+    }
+    if (!Files.exists(digestFile)) {
       AtomicFile.writeWhole(digestFile, (planDigest + "\n").getBytes(StandardCharsets.UTF_8));
     }
-    Files.createDirectories(receiptFolder());
-    for (Path folder : targetFolders()) {
-      Files.createDirectories(folder);
-      Files.deleteIfExists(folder.resolve(TargetPlan.MANIFEST));
-      removeParts(folder);
-    }
+    makeFolder(receiptFolder());
     for (int u = 0; u < plan.units().size(); u++) {
       Optional<Receipt> receipt =
           Receipt.read(receiptFolder(), planDigest, plan.units().get(u).number());
-      if (receipt.isPresent() && isProven(receipt.get())) {
+      if (receipt.isPresent() && isProven(u, receipt.get(), source)) {
         receipts.put(u, receipt.get());
       }
     }
   }
 
-  /// What a killed run left of unfinished files.
-  private static void removeParts(Path folder) throws IOException {
-    try (Stream<Path> files = Files.list(folder)) {
-      for (Path file : files.filter(f -> f.getFileName().toString().endsWith(".part")).toList()) {
-        Files.delete(file);
-      }
+  /// Removes what a killed run left of unfinished files. What is left must be of the plan.
+  private static void prepare(Path folder, TargetPlan target) throws IOException {
+    makeFolder(folder);
+    for (String name : Occupancy.names(target)) {
+      AtomicFile.removePart(folder.resolve(name));
+    }
+    Occupancy.refuseStrays(folder, target);
+  }
+
+  /// Makes a folder that outlasts a power failure.
+  private static void makeFolder(Path folder) throws IOException {
+    if (!Files.isDirectory(folder)) {
+      Path parent = folder.toAbsolutePath().getParent();
+      makeFolder(parent);
+      Files.createDirectories(folder);
+      AtomicFile.forceFolder(parent);
     }
   }
 
-  private boolean isProven(Receipt receipt) throws IOException {
-    if (receipt.shards().size() != plan.targets().size()) {
+  /// Whether what a receipt tells of is there, and came from the source as it is now.
+  private boolean isProven(int unit, Receipt receipt, ModelSource source) throws IOException {
+    if (receipt.shards().size() != plan.targets().size()
+        || !receipt.sources().equals(stamps(plan.units().get(unit), source))) {
       return false;
     }
-    for (Receipt.ShardDigest shard : receipt.shards()) {
-      Path folder = targetFolders().get(shard.target());
-      if (!hasSize(folder.resolve(shard.name()), shard.bytes())) {
+    for (int t = 0; t < plan.targets().size(); t++) {
+      Receipt.ShardDigest digest = receipt.shards().get(t);
+      TargetPlan.Shard shard = plan.targets().get(t).shards().get(unit);
+      if (digest.target() != t
+          || !digest.name().equals(shard.name())
+          || !Occupancy.hasSize(
+              targetFolders().get(t).resolve(shard.name()), shard.layout().fileSize())) {
         return false;
       }
     }
     return true;
   }
 
+  /// Stamps of the source files that a unit reads, by name.
+  static Map<String, String> stamps(Unit unit, ModelSource source) throws IOException {
+    TreeMap<String, String> stamps = new TreeMap<>();
+    for (String file : UnitRun.sourceFiles(unit)) {
+      stamps.put(file, source.stamp(file));
+    }
+    return stamps;
+  }
+
   private Path receiptFolder() {
+    return receiptFolder(path);
+  }
+
+  private static Path receiptFolder(Path path) {
     return path.resolve(WORK).resolve("receipts");
+  }
+
+  /// Whether there is a receipt, fit or not.
+  static boolean hasReceipt(Path path, Unit unit) {
+    return Files.exists(Receipt.path(receiptFolder(path), unit.number()));
   }
 
   public Path path() {
@@ -221,20 +188,6 @@ public final class OutputFolder implements AutoCloseable {
   /// The targets' folders, in the plan's order.
   List<Path> targetFolders() {
     return plan.targets().stream().map(t -> path.resolve(t.folder())).toList();
-  }
-
-  /// Bytes that are still to be written.
-  public long bytesToWrite() {
-    if (complete) {
-      return 0;
-    }
-    long bytes = plan.outputBytes();
-    for (Receipt receipt : receipts.values()) {
-      for (Receipt.ShardDigest shard : receipt.shards()) {
-        bytes -= shard.bytes();
-      }
-    }
-    return bytes;
   }
 
   /// Notes that a unit's shards are on disk.
@@ -272,7 +225,7 @@ public final class OutputFolder implements AutoCloseable {
         }
       }
     }
-    refuseStrays(folder, targetPlan);
+    Occupancy.refuseStrays(folder, targetPlan);
     for (TargetPlan.SmallFile file : targetPlan.smallFiles().reversed()) {
       AtomicFile.writeWhole(folder.resolve(file.name()), file.bytes());
       sha256.put(file.name(), HexFormat.of().formatHex(sha256().digest(file.bytes())));
@@ -283,36 +236,38 @@ public final class OutputFolder implements AutoCloseable {
     AtomicFile.writeWhole(folder.resolve(TargetPlan.MANIFEST), manifest.toByteArray());
   }
 
-  /// A file that the plan does not know would become part of the model.
-  private static void refuseStrays(Path folder, TargetPlan target) throws IOException {
-    Set<String> known = new HashSet<>(Set.of(WORK, TargetPlan.MANIFEST));
-    target.shards().forEach(shard -> known.add(shard.name()));
-    target.smallFiles().forEach(file -> known.add(file.name()));
-    List<String> strays = new ArrayList<>();
-    try (Stream<Path> files = Files.list(folder)) {
-      files
-          .map(f -> f.getFileName().toString())
-          .filter(n -> !known.contains(n))
-          .forEach(strays::add);
-    }
-    if (!strays.isEmpty()) {
-      strays.sort(Comparator.naturalOrder());
-      throw new OutputConflictException(
-          folder.toString(),
-          "files that are not of this conversion: " + String.join(", ", strays),
-          "only what the plan names",
-          "move them away and run the same command again");
-    }
-  }
-
   private void removeWorkFolder() throws IOException {
     Path work = path.resolve(WORK);
     try (Stream<Path> files = Files.walk(work)) {
       for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-        Files.delete(file);
+        if (!file.equals(work)) {
+          Files.deleteIfExists(file);
+        }
       }
     }
+    removeEmpty(work);
     AtomicFile.forceFolder(path);
+  }
+
+  /// A refused run must not leave its lock file in somebody else's folder.
+  private static void removeBareWorkFolder(Path work) throws IOException {
+    List<String> names;
+    try (Stream<Path> files = Files.list(work)) {
+      names = files.map(f -> f.getFileName().toString()).toList();
+    }
+    if (names.equals(List.of(LOCK))) {
+      Files.deleteIfExists(work.resolve(LOCK));
+      removeEmpty(work);
+    }
+  }
+
+  /// With the lock file gone, the next run may already have put its own there.
+  private static void removeEmpty(Path folder) throws IOException {
+    try {
+      Files.deleteIfExists(folder);
+    } catch (DirectoryNotEmptyException _) {
+      // the next run removes it
+    }
   }
 
   @Override

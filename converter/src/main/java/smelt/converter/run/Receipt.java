@@ -1,8 +1,14 @@
 package smelt.converter.run;
 
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.Arrays;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -14,13 +20,21 @@ import tools.jackson.databind.json.JsonMapper;
 /// Says that a unit's shards lie on disk, complete and checked. Written after the last of them was
 /// renamed, so a unit has a receipt or is done again.
 ///
+/// The file is JSON after a line with its SHA-256 in hex: a receipt with a flipped bit would give
+/// the manifest a wrong digest.
+///
 /// @param plan digest of the plan
 /// @param unit the unit's number
-public record Receipt(String plan, int unit, List<ShardDigest> shards) {
+/// @param sources stamps of the source files that the unit read, by name: the plan knows headers
+///   only, and the numbers of another checkpoint can lie under the same headers
+public record Receipt(
+    String plan, int unit, Map<String, String> sources, List<ShardDigest> shards) {
 
   private static final JsonMapper MAPPER = JsonMapper.builder().build();
+  private static final int DIGEST_LINE = 65;
 
   public Receipt {
+    sources = Map.copyOf(sources);
     shards = List.copyOf(shards);
   }
 
@@ -32,26 +46,44 @@ public record Receipt(String plan, int unit, List<ShardDigest> shards) {
   public record ShardDigest(
       int target, String name, long bytes, String sha256, Map<String, String> crc32c) {}
 
-  private static Path path(Path folder, int unit) {
+  /// Where a unit's receipt lies in the folder of receipts.
+  static Path path(Path folder, int unit) {
     return folder.resolve(String.format(Locale.ROOT, "unit-%05d.json", unit));
   }
 
   void write(Path folder) throws IOException {
-    AtomicFile.writeWhole(path(folder, unit), MAPPER.writeValueAsBytes(this));
+    byte[] json = MAPPER.writeValueAsBytes(this);
+    ByteArrayOutputStream file = new ByteArrayOutputStream();
+    file.writeBytes(digestLine(json));
+    file.writeBytes(json);
+    AtomicFile.writeWhole(path(folder, unit), file.toByteArray());
   }
 
-  /// The receipt of a unit, if there is one for this plan.
+  /// The receipt of a unit, if there is an intact one for this plan.
   static Optional<Receipt> read(Path folder, String plan, int unit) throws IOException {
     Path path = path(folder, unit);
-    if (!Files.exists(path)) {
+    if (!Files.isRegularFile(path)) {
+      return Optional.empty();
+    }
+    byte[] file = Files.readAllBytes(path);
+    byte[] json = Arrays.copyOfRange(file, Math.min(DIGEST_LINE, file.length), file.length);
+    if (!Arrays.equals(digestLine(json), 0, DIGEST_LINE, file, 0, file.length - json.length)) {
       return Optional.empty();
     }
     try {
-      Receipt receipt = MAPPER.readValue(Files.readAllBytes(path), Receipt.class);
+      Receipt receipt = MAPPER.readValue(json, Receipt.class);
       return Optional.of(receipt).filter(r -> r.plan().equals(plan) && r.unit() == unit);
-    } catch (JacksonException e) {
-      throw new IOException(
-          path + ": not a receipt (" + e.getOriginalMessage() + "); remove it to redo the unit", e);
+    } catch (JacksonException _) {
+      return Optional.empty();
+    }
+  }
+
+  private static byte[] digestLine(byte[] json) {
+    try {
+      byte[] digest = MessageDigest.getInstance("SHA-256").digest(json);
+      return (HexFormat.of().formatHex(digest) + "\n").getBytes(StandardCharsets.US_ASCII);
+    } catch (NoSuchAlgorithmException e) {
+      throw new AssertionError("every JDK has SHA-256", e);
     }
   }
 }

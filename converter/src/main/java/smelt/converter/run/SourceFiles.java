@@ -16,6 +16,10 @@ final class SourceFiles implements AutoCloseable {
     this.model = model;
   }
 
+  ModelSource model() {
+    return model;
+  }
+
   synchronized ByteSource file(String name) throws IOException {
     ByteSource file = open.get(name);
     if (file == null) {

@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import smelt.converter.plan.Job;
@@ -112,14 +113,14 @@ final class UnitRun implements AutoCloseable {
     return shardsToSeal == 0;
   }
 
-  Receipt receipt(String plan) {
+  Receipt receipt(String plan, Map<String, String> sources) {
     List<Receipt.ShardDigest> sorted = new ArrayList<>(digests);
     sorted.sort(java.util.Comparator.comparingInt(Receipt.ShardDigest::target));
-    return new Receipt(plan, unit.number(), sorted);
+    return new Receipt(plan, unit.number(), sources, sorted);
   }
 
-  /// Names of the source files that the unit reads.
-  Set<String> sourceFiles() {
+  /// Names of the source files that a unit reads.
+  static Set<String> sourceFiles(Unit unit) {
     TreeSet<String> names = new TreeSet<>();
     for (Job job : unit.jobs()) {
       names.add(job.weight().codes().file());

@@ -103,7 +103,7 @@ public final class Converting {
     if (shuffle != null) {
       Collections.shuffle(order, new Random(shuffle));
     }
-    try (OutputFolder folder = OutputFolder.open(out, plan)) {
+    try (OutputFolder folder = OutputFolder.open(out, plan, source)) {
       Conversion.Result result =
           Conversion.run(
               source,

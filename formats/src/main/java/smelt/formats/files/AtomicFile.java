@@ -3,7 +3,9 @@ package smelt.formats.files;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -67,7 +69,7 @@ public final class AtomicFile implements AutoCloseable {
     if (size < 0) {
       throw new IllegalArgumentException("a file of " + size + " bytes");
     }
-    Path part = target.resolveSibling("." + target.getFileName() + ".part");
+    Path part = part(target);
     Files.deleteIfExists(part);
     AtomicFile file = new AtomicFile(target, part, size, opener.open(part));
     try {
@@ -77,6 +79,15 @@ public final class AtomicFile implements AutoCloseable {
       throw e;
     }
     return file;
+  }
+
+  private static Path part(Path target) {
+    return target.resolveSibling("." + target.getFileName() + ".part");
+  }
+
+  /// Removes what a killed process left of a target, if anything.
+  public static void removePart(Path target) throws IOException {
+    Files.deleteIfExists(part(target));
   }
 
   private static FileChannel openNew(Path file) throws IOException {
@@ -119,15 +130,30 @@ public final class AtomicFile implements AutoCloseable {
 
   private void fill(long offset, ByteBuffer from) throws IOException {
     long at = offset;
-    while (from.hasRemaining()) {
-      at += channel.write(from, at);
+    try {
+      while (from.hasRemaining()) {
+        at += channel.write(from, at);
+      }
+    } catch (IOException e) {
+      throw named("writing at byte " + at, e);
     }
+  }
+
+  /// The system's errors on an open file do not say which file.
+  private IOException named(String doing, IOException e) {
+    return e instanceof ClosedChannelException || e instanceof FileSystemException
+        ? e
+        : new IOException(target + ", " + doing + ": " + e.getMessage(), e);
   }
 
   /// Forces to the disk what was written so far.
   public void force() throws IOException {
     requireOpen();
-    channel.force(false);
+    try {
+      channel.force(false);
+    } catch (IOException e) {
+      throw named("forcing it to the disk", e);
+    }
   }
 
   /// Reads back what was written.
@@ -141,11 +167,20 @@ public final class AtomicFile implements AutoCloseable {
       long length = Math.min(NATIVE_CHUNK, into.byteSize() - done);
       ByteBuffer buffer = into.asSlice(done, length).asByteBuffer();
       while (buffer.hasRemaining()) {
-        if (channel.read(buffer, offset + done + buffer.position()) < 0) {
-          throw new IOException(
-              target + ": the file ends at " + (offset + done + buffer.position()));
-        }
+        readSome(buffer, offset + done + buffer.position());
       }
+    }
+  }
+
+  private void readSome(ByteBuffer buffer, long at) throws IOException {
+    int count;
+    try {
+      count = channel.read(buffer, at);
+    } catch (IOException e) {
+      throw named("reading back at byte " + at, e);
+    }
+    if (count < 0) {
+      throw new IOException(target + ": the file ends at " + at);
     }
   }
 
@@ -167,7 +202,10 @@ public final class AtomicFile implements AutoCloseable {
       }
       channel.close();
       Files.move(part, target, StandardCopyOption.ATOMIC_MOVE);
-    } catch (IOException | RuntimeException e) {
+    } catch (IOException e) {
+      discardAfter(e);
+      throw named("finishing it", e);
+    } catch (RuntimeException e) {
       discardAfter(e);
       throw e;
     }

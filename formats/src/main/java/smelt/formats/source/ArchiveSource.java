@@ -106,6 +106,14 @@ final class ArchiveSource implements ModelSource {
   }
 
   @Override
+  public String stamp(String name) throws IOException {
+    if (!files.containsKey(name)) {
+      throw new NoSuchFileException(archive + ": " + name);
+    }
+    return stamp.text();
+  }
+
+  @Override
   public byte[] readSmall(String name, long limit) throws IOException {
     try (ByteSource file = open(name)) {
       return WholeFile.read(file, limit);

@@ -3,6 +3,7 @@ package smelt.formats.source;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
@@ -85,12 +86,22 @@ final class FileByteSource implements ByteSource {
   private void fill(long position, ByteBuffer buffer) throws IOException {
     long at = position;
     while (buffer.hasRemaining()) {
-      int count = channel.read(buffer, at);
+      int count = readSome(buffer, at);
       if (count < 0) {
         throw FileStamp.changed(
             name, "a file that ends at byte " + (at - base) + ": changed while reading");
       }
       at += count;
+    }
+  }
+
+  private int readSome(ByteBuffer buffer, long at) throws IOException {
+    try {
+      return channel.read(buffer, at);
+    } catch (ClosedChannelException e) {
+      throw e;
+    } catch (IOException e) {
+      throw new IOException(name + ", byte " + (at - base) + ": " + e.getMessage(), e);
     }
   }
 

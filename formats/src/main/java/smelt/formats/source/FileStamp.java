@@ -14,8 +14,12 @@ import smelt.formats.BadInputException;
 record FileStamp(long size, FileTime modified, String key) {
 
   static FileStamp of(Path file) throws IOException {
-    BasicFileAttributes now =
-        Files.readAttributes(file, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS);
+    return of(
+        file, Files.readAttributes(file, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS));
+  }
+
+  /// @param now attributes of the file itself, not of what a link leads to
+  static FileStamp of(Path file, BasicFileAttributes now) {
     if (!now.isRegularFile()) {
       throw new BadInputException(
           file.toString(),
@@ -32,6 +36,12 @@ record FileStamp(long size, FileTime modified, String key) {
     if (!now.equals(this)) {
       throw changed(name, "a file that was changed while reading (" + difference(now) + ")");
     }
+  }
+
+  /// The stamp as receipts hold it: without the identity, which does not outlast a copy or a
+  /// restart of the system.
+  String text() {
+    return size + " bytes, modified " + modified;
   }
 
   private String difference(FileStamp now) {

@@ -16,13 +16,17 @@ import smelt.formats.BadInputException;
 import smelt.formats.Problem;
 
 /// A folder of files. A symbolic link is refused, unless the folder is a snapshot of a Hugging Face
-/// cache and the link leads to one of that cache's blobs.
+/// cache and the link leads to one of that cache's blobs. Every file must stay as it was when the
+/// folder was listed.
 final class FolderSource implements ModelSource {
 
   private final Path location;
-  private final SortedMap<String, Path> files;
+  private final SortedMap<String, Listed> files;
 
-  private FolderSource(Path location, SortedMap<String, Path> files) {
+  /// A file as it was found.
+  private record Listed(Path path, FileStamp stamp) {}
+
+  private FolderSource(Path location, SortedMap<String, Listed> files) {
     this.location = location;
     this.files = files;
   }
@@ -41,7 +45,7 @@ final class FolderSource implements ModelSource {
 
     private final Path root;
     private final Optional<HubCache> cache;
-    private final SortedMap<String, Path> files = new TreeMap<>();
+    private final SortedMap<String, Listed> files = new TreeMap<>();
     private final List<Problem> problems = new ArrayList<>();
 
     Lister(Path root, Optional<HubCache> cache) {
@@ -58,7 +62,7 @@ final class FolderSource implements ModelSource {
     @Override
     public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) throws IOException {
       if (attributes.isRegularFile()) {
-        files.put(name(file), file);
+        files.put(name(file), new Listed(file, FileStamp.of(file, attributes)));
       } else if (attributes.isSymbolicLink()) {
         link(file);
       } else {
@@ -70,7 +74,7 @@ final class FolderSource implements ModelSource {
     private void link(Path link) throws IOException {
       Optional<Path> blob = cache.isPresent() ? cache.get().target(link) : Optional.empty();
       if (blob.isPresent()) {
-        files.put(name(link), blob.get());
+        files.put(name(link), new Listed(blob.get(), FileStamp.of(blob.get())));
       } else {
         String found = "a symbolic link to " + Files.readSymbolicLink(link);
         String remedy =
@@ -106,11 +110,21 @@ final class FolderSource implements ModelSource {
 
   @Override
   public ByteSource open(String name) throws IOException {
-    Path file = files.get(name);
+    Listed file = file(name);
+    return FileByteSource.open(name, file.path(), file.stamp(), 0, file.stamp().size());
+  }
+
+  @Override
+  public String stamp(String name) throws IOException {
+    return file(name).stamp().text();
+  }
+
+  private Listed file(String name) throws IOException {
+    Listed file = files.get(name);
     if (file == null) {
       throw new NoSuchFileException(location + ": " + name);
     }
-    return FileByteSource.open(name, file);
+    return file;
   }
 
   @Override

@@ -19,6 +19,12 @@ public interface ModelSource extends AutoCloseable {
   /// @throws java.nio.file.NoSuchFileException if there is none
   ByteSource open(String name) throws IOException;
 
+  /// What tells a file from a changed one under the same name, as it was when the model was opened:
+  /// its size and modified time. In an archive, those of the archive.
+  ///
+  /// @throws java.nio.file.NoSuchFileException if there is no such file
+  String stamp(String name) throws IOException;
+
   /// A small file's bytes.
   ///
   /// @throws smelt.formats.BadInputException if it is larger than `limit`

@@ -76,7 +76,8 @@ class AtomicFileTest {
   @Test
   void leavesNothingWhenForcingFails() throws IOException {
     AtomicFile.Opener disk = part -> new FaultyChannel(create(part), 1000, 1000).failingForce();
-    assertThatThrownBy(() -> writeInto(disk)).hasMessage("Input/output error");
+    assertThatThrownBy(() -> writeInto(disk))
+        .hasMessageEndingWith("a, finishing it: Input/output error");
     assertThat(names()).isEmpty();
   }
 

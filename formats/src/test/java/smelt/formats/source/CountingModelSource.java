@@ -53,6 +53,11 @@ public final class CountingModelSource implements ModelSource {
   }
 
   @Override
+  public String stamp(String name) throws IOException {
+    return model.stamp(name);
+  }
+
+  @Override
   public byte[] readSmall(String name, long limit) throws IOException {
     byte[] bytes = model.readSmall(name, limit);
     if (bytesRead.addAndGet(bytes.length) > failAt) {
