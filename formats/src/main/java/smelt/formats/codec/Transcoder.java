@@ -155,10 +155,13 @@ public final class Transcoder {
       for (long col = 0; col < from.cols(); col += TileCheck.PIECE) {
         long n = Math.min(TileCheck.PIECE, from.cols() - col);
         long out = to.codesOffset() + (row * to.cols() + col) * width;
+        if (type == ElementType.BF16 && from.encoding().type() == ElementType.F8_E4M3) {
+          reader.readE4m3AsBf16(row, col, n, to.codes(), out);
+          check.e4m3AsBf16(row, col, n, to.codes(), out);
+          continue;
+        }
         if (type == ElementType.F32) {
           reader.read(row, col, n, to.codes(), out);
-        } else if (from.encoding().type() == ElementType.F8_E4M3) {
-          reader.readE4m3AsBf16(row, col, n, to.codes(), out);
         } else {
           reader.read(row, col, n, scratch, layout.values());
           kernels.encodeBf16(scratch, layout.values(), to.codes(), out, n);
