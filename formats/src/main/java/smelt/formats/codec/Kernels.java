@@ -98,6 +98,14 @@ public interface Kernels {
       long maximaOffset,
       long count);
 
+  /// Raises each of `count` magnitudes to that of the value at its place, where that is larger:
+  /// `maxima[i] = max(maxima[i], |in[i]|)`, all F32, compared as in `absmax`.
+  void raise(MemorySegment in, long inOffset, MemorySegment maxima, long maximaOffset, long count);
+
+  /// As `raise`, with values and maxima in BF16.
+  void raiseBf16(
+      MemorySegment in, long inOffset, MemorySegment maxima, long maximaOffset, long count);
+
   /// F32 to E4M3: `x / scale` (one F32 division), half to even, saturating at 448, -0 keeps its
   /// sign. The values must be finite.
   void encodeE4m3(

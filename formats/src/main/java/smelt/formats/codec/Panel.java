@@ -7,6 +7,7 @@ import smelt.formats.ElementType;
 /// `rowBytes`.
 ///
 /// @param offset byte offset of the first value
+/// @param rows number of rows
 /// @param cols values in a row
 record Panel(
     Kernels kernels,
@@ -14,16 +15,40 @@ record Panel(
     MemorySegment values,
     long offset,
     long rowBytes,
+    long rows,
     long cols) {
 
-  /// The largest magnitude of each `block` values of a row, with what `maxima` holds: see
-  /// `Kernels`.
-  void absmax(long row, long block, MemorySegment maxima, long maximaOffset) {
-    long at = offset + row * rowBytes;
+  /// The largest magnitude of each `block` columns over all rows, as F32 into `maxima`.
+  ///
+  /// @param columns byte offset in `scratch` of `cols` F32, for the largest magnitude of each
+  ///   column
+  void absmax(long block, MemorySegment scratch, long columns, long maxima) {
+    int width = type.bits() / Byte.SIZE;
+    scratch.asSlice(columns, width * cols).fill((byte) 0);
+    scratch.asSlice(maxima, Float.BYTES * Math.ceilDiv(cols, block)).fill((byte) 0);
+    for (long row = 0; row < rows; row++) {
+      long at = offset + row * rowBytes;
+      if (type == ElementType.BF16) {
+        kernels.raiseBf16(values, at, scratch, columns, cols);
+      } else {
+        kernels.raise(values, at, scratch, columns, cols);
+      }
+    }
+    absmax(block, scratch, columns, scratch, maxima);
+  }
+
+  /// The largest magnitude of the panel's first row, as F32.
+  void absmaxOfRow(MemorySegment scratch, long maximum) {
+    scratch.set(Layouts.F32, maximum, 0f);
+    absmax(Math.max(1, cols), values, offset, scratch, maximum);
+  }
+
+  private void absmax(
+      long block, MemorySegment in, long inOffset, MemorySegment maxima, long maximaOffset) {
     if (type == ElementType.BF16) {
-      kernels.absmaxBf16(values, at, block, maxima, maximaOffset, cols);
+      kernels.absmaxBf16(in, inOffset, block, maxima, maximaOffset, cols);
     } else {
-      kernels.absmax(values, at, block, maxima, maximaOffset, cols);
+      kernels.absmax(in, inOffset, block, maxima, maximaOffset, cols);
     }
   }
 

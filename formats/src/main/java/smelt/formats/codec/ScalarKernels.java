@@ -217,4 +217,24 @@ final class ScalarKernels implements Kernels {
       out.set(U8, outOffset + i, Scalars.encodeInt8(x, scale));
     }
   }
+
+  @Override
+  public void raise(
+      MemorySegment in, long inOffset, MemorySegment maxima, long maximaOffset, long count) {
+    for (long i = 0; i < count; i++) {
+      long at = maximaOffset + Float.BYTES * i;
+      int magnitude = in.get(U32, inOffset + Float.BYTES * i) & 0x7FFFFFFF;
+      maxima.set(U32, at, Math.max(maxima.get(U32, at), magnitude));
+    }
+  }
+
+  @Override
+  public void raiseBf16(
+      MemorySegment in, long inOffset, MemorySegment maxima, long maximaOffset, long count) {
+    for (long i = 0; i < count; i++) {
+      long at = maximaOffset + Short.BYTES * i;
+      int magnitude = in.get(U16, inOffset + Short.BYTES * i) & 0x7FFF;
+      maxima.set(U16, at, (short) Math.max(maxima.get(U16, at), magnitude));
+    }
+  }
 }

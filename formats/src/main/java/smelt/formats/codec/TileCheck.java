@@ -16,6 +16,9 @@ final class TileCheck {
   /// Bits of the smallest F32 magnitude that becomes infinite as BF16.
   private static final int INFINITE_AS_BF16 = 0x7F7F8000;
 
+  /// With scales up to this an E4M3 code never becomes infinite.
+  private static final float E4M3_SCALE_LIMIT = 0x1p110f;
+
   /// Columns that are read at once; the scratch memory holds as many F32.
   static final int PIECE = 1024;
 
@@ -25,6 +28,7 @@ final class TileCheck {
   private final MemorySegment scratch;
   private final long maximum;
   private final long piece;
+  private float largestScale;
 
   /// @param scratch free from `maximum` on for one F32, from `piece` on for `PIECE` of them
   TileCheck(
@@ -51,12 +55,25 @@ final class TileCheck {
       if (!positive || (format == ScaleFormat.UE8M0 && !isPowerOfTwo(scale))) {
         throw new NonFiniteException(new NonFiniteException.Place.Scale(i), scale);
       }
+      largestScale = Math.max(largestScale, scale);
     }
   }
 
   private static boolean isPowerOfTwo(float positive) {
     int bits = Float.floatToRawIntBits(positive);
     return (bits & 0x007FFFFF) == 0 || (bits < 0x00800000 && Integer.bitCount(bits) == 1);
+  }
+
+  /// Refuses a piece of E4M3 codes, or the BF16 that were made from it, when they are not all finite.
+  /// The codes show it, unless a scale is so large that it takes them beyond the largest BF16.
+  void e4m3AsBf16(long row, long col, long n, MemorySegment values, long offset) {
+    boolean finite =
+        largestScale <= E4M3_SCALE_LIMIT
+            ? finiteCodes(row, col, n)
+            : finiteBf16(values, offset, n);
+    if (!finite) {
+      throw refusal(INFINITE_AS_BF16);
+    }
   }
 
   /// Refuses codes that are NaN or infinite; types that cannot be decoded are not looked at.

@@ -33,10 +33,11 @@ public final class Transcoder {
   private final TileCheck check;
 
   /// What the scratch memory holds: a row of the source's scales at 0, then the largest magnitude
-  /// of each block of a panel at `maxima`, then F32 values at `values`.
+  /// of each block of a panel at `maxima`, that of each column at `columns`, then F32 values at
+  /// `values`.
   ///
   /// @param panelCols columns that are encoded together
-  private record Scratch(long panelCols, long maxima, long values, long bytes) {
+  private record Scratch(long panelCols, long maxima, long columns, long values, long bytes) {
 
     /// Columns of a panel of BF16, and of F32. With 128 rows either is half a megabyte: what the
     /// search for the largest magnitudes has touched is still in the second-level cache when it is
@@ -48,13 +49,14 @@ public final class Transcoder {
     static Scratch of(Encoding from, Encoding to, long cols) {
       long maxima = TileReader.scratchBytes(from, cols);
       return switch (to) {
-        case Encoding.Plain _ -> of(cols, maxima, 1, TileCheck.PIECE);
-        case Encoding.Channel _ -> of(cols, maxima, 1, isInPlace(from) ? 0 : cols);
+        case Encoding.Plain _ -> of(cols, maxima, 1, 0, 0);
+        case Encoding.Channel _ -> of(cols, maxima, 1, 0, isInPlace(from) ? 0 : cols);
         case Encoding.Block b -> {
           int atOnce = from.type() == ElementType.BF16 ? BF16_COLUMNS : F32_COLUMNS;
           long blocks = Math.min(Math.max(1, atOnce / b.blockCols()), blocks(cols, b));
           long panel = Math.min(cols, blocks * b.blockCols());
-          yield of(panel, maxima, blocks, isInPlace(from) ? 0 : b.blockRows() * panel);
+          long values = isInPlace(from) ? 0 : Math.multiplyExact(b.blockRows(), panel);
+          yield of(panel, maxima, blocks, panel, values);
         }
       };
     }
@@ -63,10 +65,11 @@ public final class Transcoder {
       return Math.ceilDiv(cols, (long) b.blockCols());
     }
 
-    private static Scratch of(long panelCols, long maxima, long blocks, long values) {
-      long valuesAt = maxima + Float.BYTES * Math.max(1, blocks);
+    private static Scratch of(long panelCols, long maxima, long blocks, long columns, long values) {
+      long columnsAt = maxima + Float.BYTES * Math.max(1, blocks);
+      long valuesAt = columnsAt + Float.BYTES * columns;
       long bytes = Math.multiplyExact((long) Float.BYTES, Math.max(TileCheck.PIECE, values));
-      return new Scratch(panelCols, maxima, valuesAt, Math.addExact(valuesAt, bytes));
+      return new Scratch(panelCols, maxima, columnsAt, valuesAt, Math.addExact(valuesAt, bytes));
     }
   }
 
@@ -167,10 +170,13 @@ public final class Transcoder {
       for (long col = 0; col < from.cols(); col += TileCheck.PIECE) {
         long n = Math.min(TileCheck.PIECE, from.cols() - col);
         long out = to.codesOffset() + (row * to.cols() + col) * width;
+        if (type == ElementType.BF16 && from.encoding().type() == ElementType.F8_E4M3) {
+          reader.readE4m3AsBf16(row, col, n, to.codes(), out);
+          check.e4m3AsBf16(row, col, n, to.codes(), out);
+          continue;
+        }
         if (type == ElementType.F32) {
           reader.read(row, col, n, to.codes(), out);
-        } else if (from.encoding().type() == ElementType.F8_E4M3) {
-          reader.readE4m3AsBf16(row, col, n, to.codes(), out);
         } else {
           reader.read(row, col, n, scratch, layout.values());
           kernels.encodeBf16(scratch, layout.values(), to.codes(), out, n);
@@ -186,8 +192,7 @@ public final class Transcoder {
     for (long row = 0; row < from.rows(); row++) {
       Panel panel = panel(row, 1, 0, cols);
       long scale = to.scalesOffset() + Float.BYTES * row;
-      scratch.set(F32, layout.maxima(), 0f);
-      panel.absmax(0, Math.max(1, cols), scratch, layout.maxima());
+      panel.absmaxOfRow(scratch, layout.maxima());
       writeScales(rule, 1, scale);
       long out = to.codesOffset() + row * cols;
       panel.encode(0, type, to.scales(), scale, Math.max(1, cols), to.codes(), out);
@@ -211,13 +216,8 @@ public final class Transcoder {
     long first = row / block.blockRows() * perRow + col / block.blockCols();
     long scales = to.scalesOffset() + Float.BYTES * first;
     long blocks = Math.ceilDiv(cols, (long) block.blockCols());
-    for (long b = 0; b < blocks; b++) {
-      scratch.set(F32, layout.maxima() + Float.BYTES * b, 0f);
-    }
     Panel panel = panel(row, rows, col, cols);
-    for (long r = 0; r < rows; r++) {
-      panel.absmax(r, block.blockCols(), scratch, layout.maxima());
-    }
+    panel.absmax(block.blockCols(), scratch, layout.columns(), layout.maxima());
     writeScales(rule, blocks, scales);
     for (long r = 0; r < rows; r++) {
       long out = to.codesOffset() + (row + r) * from.cols() + col;
@@ -237,13 +237,13 @@ public final class Transcoder {
     ElementType type = from.encoding().type();
     if (isInPlace(from.encoding())) {
       long rowBytes = from.cols() * (type.bits() / Byte.SIZE);
-      return new Panel(kernels, type, from.codes(), reader.at(row, col), rowBytes, cols);
+      return new Panel(kernels, type, from.codes(), reader.at(row, col), rowBytes, rows, cols);
     }
     long rowBytes = Float.BYTES * cols;
     for (long r = 0; r < rows; r++) {
       reader.read(row + r, col, cols, scratch, layout.values() + r * rowBytes);
     }
-    return new Panel(kernels, ElementType.F32, scratch, layout.values(), rowBytes, cols);
+    return new Panel(kernels, ElementType.F32, scratch, layout.values(), rowBytes, rows, cols);
   }
 
   /// Whether `to` can hold the codes and scales of `from` as they are: it is the same, or differs

@@ -4,6 +4,7 @@ import static java.nio.ByteOrder.LITTLE_ENDIAN;
 import static jdk.incubator.vector.VectorOperators.AND;
 import static jdk.incubator.vector.VectorOperators.ASHR;
 import static jdk.incubator.vector.VectorOperators.B2I;
+import static jdk.incubator.vector.VectorOperators.B2S;
 import static jdk.incubator.vector.VectorOperators.EQ;
 import static jdk.incubator.vector.VectorOperators.GE;
 import static jdk.incubator.vector.VectorOperators.GT;
@@ -14,6 +15,7 @@ import static jdk.incubator.vector.VectorOperators.LSHL;
 import static jdk.incubator.vector.VectorOperators.LSHR;
 import static jdk.incubator.vector.VectorOperators.LT;
 import static jdk.incubator.vector.VectorOperators.MAX;
+import static jdk.incubator.vector.VectorOperators.OR;
 import static jdk.incubator.vector.VectorOperators.S2B;
 import static jdk.incubator.vector.VectorOperators.S2I;
 import static jdk.incubator.vector.VectorOperators.XOR;
@@ -35,17 +37,21 @@ import jdk.incubator.vector.VectorSpecies;
 /// **No method takes or returns a vector**: when the JIT stops inlining, such a method boxes every
 /// vector and the kernel becomes five times slower, silently. Bodies are written out instead.
 ///
+/// Memory is expected off the heap, where an arena or a mapped file has it; on the heap the scalar
+/// code does the work.
+///
 /// Sixteen-bit inputs are handled as pairs: an int lane holds two neighbours, whose even and odd
 /// halves are computed apart and joined again, which needs no widening.
 ///
-/// **Quotients.** `x / scale` is computed as `x * hi + x * lo`, where `hi + lo` is `1 / scale` to
-/// 48 bits; a division would take most of the time. The result differs from the F32 quotient by one
-/// rounding at most, and only when `x / scale` is within 2^-46 (relative) of the middle between two
-/// floats. That matters only next to a value where the code changes. For a BF16 `x` there is no
-/// such pair of `x` and `scale` (a test goes through all). For an F32 `x` there may be, so one more
-/// step with the remainder makes the quotient exact: Markstein's theorem, given that `hi` is the
-/// rounded reciprocal and the quotient is within a unit in the last place. Scales for which this
-/// would over- or underflow, outside `[2^-80, 2^100]`, are left to the scalar code.
+/// **Quotients.** `x / scale` is computed as `x * hi + x * rest`, where `hi` is the rounded
+/// reciprocal of the scale and `hi + rest` the reciprocal to 48 bits; dividing would take most of
+/// the time. The result can differ from the F32 quotient only when `x / scale` is within 2^-46
+/// (relative) of the middle between two floats, and that matters only next to a value where the
+/// code changes. For a BF16 `x` the few such pairs of `x` and `scale` come out right (a test goes
+/// through all). For an F32 `x` one more step with the remainder makes the quotient exact, by
+/// Markstein's theorem: `hi` is the rounded reciprocal, and the quotient before is within a unit in
+/// the last place. Scales for which this would over- or underflow, outside `[2^-80, 2^100]`, are
+/// left to the scalar code.
 final class VectorKernels implements Kernels {
 
   private static final ScalarKernels SCALAR = new ScalarKernels();
@@ -65,6 +71,11 @@ final class VectorKernels implements Kernels {
   /// counts: loads and stores then reach beyond the lanes, but never beyond the run.
   private static final VectorSpecies<Byte> B_OF_I = VectorSpecies.of(byte.class, part(4));
 
+  /// The class of off-heap memory. A cast to it at the head of a kernel tells the JIT what it would
+  /// else take from a type profile that it shares with all users of memory segments in the program,
+  /// the JDK's own included; once some of those are on the heap every access doubles in cost.
+  private static final Class<? extends MemorySegment> OFF_HEAP = MemorySegment.NULL.getClass();
+
   private static final int MAGNITUDE = 0x7FFFFFFF;
   private static final int SIGN = 0x80000000;
   private static final int UPPER_HALF = 0xFFFF0000;
@@ -77,6 +88,17 @@ final class VectorKernels implements Kernels {
   /// An E4M3 code moved so that its fields meet those of an F32 is 2^-120 of its value, subnormals
   /// included.
   private static final float E4M3_TO_F32 = 0x1p120f;
+
+  /// The E4M3 values of codes 0 to 7, and half of those of codes 8 to 15: their BF16 plus the
+  /// exponent field of the code, at its place in a BF16, is the BF16 of every code.
+  private static final float[] E4M3_TABLE = new float[16];
+
+  static {
+    for (int fraction = 0; fraction < 8; fraction++) {
+      E4M3_TABLE[fraction] = fraction * 0x1p-9f;
+      E4M3_TABLE[8 + fraction] = (8 + fraction) * 0x1p-10f;
+    }
+  }
 
   private static final float LARGEST_E4M3_DECODE_SCALE = 0x1p7f;
   private static final int E4M3_FIELDS = 0x87F00000;
@@ -102,6 +124,10 @@ final class VectorKernels implements Kernels {
     return scale >= SMALLEST_SCALE && scale <= LARGEST_SCALE;
   }
 
+  private static boolean isOffHeap(MemorySegment in, MemorySegment out) {
+    return OFF_HEAP.isInstance(in) && OFF_HEAP.isInstance(out);
+  }
+
   @Override
   public String name() {
     return "vector-" + I.vectorBitSize();
@@ -109,7 +135,13 @@ final class VectorKernels implements Kernels {
 
   @Override
   public void decodeBf16(
-      MemorySegment in, long inOffset, MemorySegment out, long outOffset, long count) {
+      MemorySegment inMemory, long inOffset, MemorySegment outMemory, long outOffset, long count) {
+    if (!isOffHeap(inMemory, outMemory)) {
+      SCALAR.decodeBf16(inMemory, inOffset, outMemory, outOffset, count);
+      return;
+    }
+    MemorySegment in = OFF_HEAP.cast(inMemory);
+    MemorySegment out = OFF_HEAP.cast(outMemory);
     long i = 0;
     for (; i <= count - S_OF_I.length(); i += I.length()) {
       ShortVector.fromMemorySegment(S_OF_I, in, inOffset + Short.BYTES * i, LITTLE_ENDIAN)
@@ -126,7 +158,13 @@ final class VectorKernels implements Kernels {
   /// is subtracted again.
   @Override
   public void decodeF16(
-      MemorySegment in, long inOffset, MemorySegment out, long outOffset, long count) {
+      MemorySegment inMemory, long inOffset, MemorySegment outMemory, long outOffset, long count) {
+    if (!isOffHeap(inMemory, outMemory)) {
+      SCALAR.decodeF16(inMemory, inOffset, outMemory, outOffset, count);
+      return;
+    }
+    MemorySegment in = OFF_HEAP.cast(inMemory);
+    MemorySegment out = OFF_HEAP.cast(outMemory);
     long i = 0;
     for (; i <= count - S_OF_I.length(); i += I.length()) {
       IntVector h =
@@ -160,6 +198,10 @@ final class VectorKernels implements Kernels {
       MemorySegment out,
       long outOffset,
       long count) {
+    if (!isOffHeap(codes, out)) {
+      SCALAR.decodeE4m3(codes, codesOffset, scales, scalesOffset, block, out, outOffset, count);
+      return;
+    }
     for (long start = 0, b = 0; start < count; b++) {
       long n = Math.min(block, count - start);
       long inAt = codesOffset + start;
@@ -176,12 +218,14 @@ final class VectorKernels implements Kernels {
   }
 
   private static long decodeE4m3Run(
-      MemorySegment codes,
+      MemorySegment codesMemory,
       long codesOffset,
       float scale,
-      MemorySegment out,
+      MemorySegment outMemory,
       long outOffset,
       long n) {
+    MemorySegment codes = OFF_HEAP.cast(codesMemory);
+    MemorySegment out = OFF_HEAP.cast(outMemory);
     if (scale > LARGEST_E4M3_DECODE_SCALE) {
       return 0;
     }
@@ -214,6 +258,11 @@ final class VectorKernels implements Kernels {
       MemorySegment out,
       long outOffset,
       long count) {
+    if (!isOffHeap(codes, out)) {
+      SCALAR.decodeE4m3ToBf16(
+          codes, codesOffset, scales, scalesOffset, block, out, outOffset, count);
+      return;
+    }
     for (long start = 0, b = 0; start < count; b++) {
       long n = Math.min(block, count - start);
       long inAt = codesOffset + start;
@@ -229,14 +278,58 @@ final class VectorKernels implements Kernels {
     }
   }
 
-  /// Stops at a vector that holds a NaN code, for the scalar code to go on.
+  /// The BF16 of a code is that of its fraction, times a power of two: the eight fractions are
+  /// scaled and rounded once, the exponent is added to the result. Subnormal codes are eight more
+  /// entries of the table.
   private static long decodeE4m3ToBf16Run(
-      MemorySegment codes,
+      MemorySegment codesMemory,
       long codesOffset,
       float scale,
-      MemorySegment out,
+      MemorySegment outMemory,
       long outOffset,
       long n) {
+    MemorySegment codes = OFF_HEAP.cast(codesMemory);
+    MemorySegment out = OFF_HEAP.cast(outMemory);
+    if (S.length() < 2 * E4M3_TABLE.length || !isOrdinary(scale)) {
+      return decodeE4m3ToBf16Pairs(codesMemory, codesOffset, scale, outMemory, outOffset, n);
+    }
+    IntVector entries = FloatVector.fromArray(F, E4M3_TABLE, 0).mul(scale).reinterpretAsInts();
+    ShortVector table =
+        entries
+            .add(entries.lanewise(LSHR, 16).and(1))
+            .add(0x7FFF)
+            .lanewise(LSHR, 16)
+            .convertShape(I2S, S_OF_I, 0)
+            .reinterpretShape(S, 0)
+            .reinterpretAsShorts();
+    long i = 0;
+    for (; i <= n - B_OF_S.length(); i += B_OF_S.length()) {
+      ShortVector c =
+          ByteVector.fromMemorySegment(B_OF_S, codes, codesOffset + i, LITTLE_ENDIAN)
+              .convertShape(B2S, S, 0)
+              .reinterpretAsShorts();
+      ShortVector m = c.lanewise(AND, (short) 0x7F);
+      m.min(c.lanewise(AND, (short) 7).lanewise(OR, (short) 8))
+          .selectFrom(table)
+          .add(m.lanewise(AND, (short) 0x78).lanewise(LSHL, 4))
+          .blend((short) 0x7FC0, m.compare(EQ, (short) 0x7F))
+          .lanewise(OR, c.lanewise(AND, (short) 0x8000))
+          .intoMemorySegment(out, outOffset + Short.BYTES * i, LITTLE_ENDIAN);
+    }
+    return i;
+  }
+
+  /// For vectors that do not hold the table, and scales for which powers of two would not be exact.
+  /// Stops at a vector that holds a NaN code, for the scalar code to go on.
+  private static long decodeE4m3ToBf16Pairs(
+      MemorySegment codesMemory,
+      long codesOffset,
+      float scale,
+      MemorySegment outMemory,
+      long outOffset,
+      long n) {
+    MemorySegment codes = OFF_HEAP.cast(codesMemory);
+    MemorySegment out = OFF_HEAP.cast(outMemory);
     if (scale > LARGEST_E4M3_DECODE_SCALE) {
       return 0;
     }
@@ -271,7 +364,11 @@ final class VectorKernels implements Kernels {
   }
 
   @Override
-  public boolean anyNanE4m3(MemorySegment codes, long codesOffset, long count) {
+  public boolean anyNanE4m3(MemorySegment codesMemory, long codesOffset, long count) {
+    if (!OFF_HEAP.isInstance(codesMemory)) {
+      return SCALAR.anyNanE4m3(codesMemory, codesOffset, count);
+    }
+    MemorySegment codes = OFF_HEAP.cast(codesMemory);
     long i = 0;
     for (; i <= count - B.length(); i += B.length()) {
       ByteVector c = ByteVector.fromMemorySegment(B, codes, codesOffset + i, LITTLE_ENDIAN);
@@ -292,6 +389,10 @@ final class VectorKernels implements Kernels {
       MemorySegment out,
       long outOffset,
       long count) {
+    if (!isOffHeap(codes, out)) {
+      SCALAR.decodeE5m2(codes, codesOffset, scales, scalesOffset, block, out, outOffset, count);
+      return;
+    }
     for (long start = 0, b = 0; start < count; b++) {
       long n = Math.min(block, count - start);
       long inAt = codesOffset + start;
@@ -309,12 +410,14 @@ final class VectorKernels implements Kernels {
 
   /// E5M2 is the upper half of an F16: decoded as in `decodeF16`, then scaled.
   private static long decodeE5m2Run(
-      MemorySegment codes,
+      MemorySegment codesMemory,
       long codesOffset,
       float scale,
-      MemorySegment out,
+      MemorySegment outMemory,
       long outOffset,
       long n) {
+    MemorySegment codes = OFF_HEAP.cast(codesMemory);
+    MemorySegment out = OFF_HEAP.cast(outMemory);
     long i = 0;
     for (; i <= n - B_OF_I.length(); i += I.length()) {
       IntVector c =
@@ -348,6 +451,10 @@ final class VectorKernels implements Kernels {
       MemorySegment out,
       long outOffset,
       long count) {
+    if (!isOffHeap(codes, out)) {
+      SCALAR.decodeInt8(codes, codesOffset, scales, scalesOffset, block, out, outOffset, count);
+      return;
+    }
     for (long start = 0, b = 0; start < count; b++) {
       long n = Math.min(block, count - start);
       long inAt = codesOffset + start;
@@ -364,12 +471,14 @@ final class VectorKernels implements Kernels {
   }
 
   private static long decodeInt8Run(
-      MemorySegment codes,
+      MemorySegment codesMemory,
       long codesOffset,
       float scale,
-      MemorySegment out,
+      MemorySegment outMemory,
       long outOffset,
       long n) {
+    MemorySegment codes = OFF_HEAP.cast(codesMemory);
+    MemorySegment out = OFF_HEAP.cast(outMemory);
     long i = 0;
     for (; i <= n - B_OF_I.length(); i += I.length()) {
       ByteVector.fromMemorySegment(B_OF_I, codes, codesOffset + i, LITTLE_ENDIAN)
@@ -384,7 +493,13 @@ final class VectorKernels implements Kernels {
 
   @Override
   public void encodeBf16(
-      MemorySegment in, long inOffset, MemorySegment out, long outOffset, long count) {
+      MemorySegment inMemory, long inOffset, MemorySegment outMemory, long outOffset, long count) {
+    if (!isOffHeap(inMemory, outMemory)) {
+      SCALAR.encodeBf16(inMemory, inOffset, outMemory, outOffset, count);
+      return;
+    }
+    MemorySegment in = OFF_HEAP.cast(inMemory);
+    MemorySegment out = OFF_HEAP.cast(outMemory);
     long i = 0;
     for (; i <= count - I.length(); i += I.length()) {
       IntVector x = IntVector.fromMemorySegment(I, in, inOffset + Float.BYTES * i, LITTLE_ENDIAN);
@@ -402,12 +517,17 @@ final class VectorKernels implements Kernels {
 
   @Override
   public void absmax(
-      MemorySegment in,
+      MemorySegment inMemory,
       long inOffset,
       long block,
       MemorySegment maxima,
       long maximaOffset,
       long count) {
+    if (!OFF_HEAP.isInstance(inMemory)) {
+      SCALAR.absmax(inMemory, inOffset, block, maxima, maximaOffset, count);
+      return;
+    }
+    MemorySegment in = OFF_HEAP.cast(inMemory);
     for (long start = 0, b = 0; start < count; b++) {
       long n = Math.min(block, count - start);
       long at = inOffset + Float.BYTES * start;
@@ -431,12 +551,17 @@ final class VectorKernels implements Kernels {
 
   @Override
   public void absmaxBf16(
-      MemorySegment in,
+      MemorySegment inMemory,
       long inOffset,
       long block,
       MemorySegment maxima,
       long maximaOffset,
       long count) {
+    if (!OFF_HEAP.isInstance(inMemory)) {
+      SCALAR.absmaxBf16(inMemory, inOffset, block, maxima, maximaOffset, count);
+      return;
+    }
+    MemorySegment in = OFF_HEAP.cast(inMemory);
     for (long start = 0, b = 0; start < count; b++) {
       long n = Math.min(block, count - start);
       long at = inOffset + Short.BYTES * start;
@@ -459,6 +584,47 @@ final class VectorKernels implements Kernels {
   }
 
   @Override
+  public void raise(
+      MemorySegment inMemory, long inOffset, MemorySegment maxima, long maximaOffset, long count) {
+    if (!isOffHeap(inMemory, maxima)) {
+      SCALAR.raise(inMemory, inOffset, maxima, maximaOffset, count);
+      return;
+    }
+    MemorySegment in = OFF_HEAP.cast(inMemory);
+    MemorySegment out = OFF_HEAP.cast(maxima);
+    long i = 0;
+    for (; i <= count - I.length(); i += I.length()) {
+      long at = maximaOffset + Float.BYTES * i;
+      IntVector.fromMemorySegment(I, in, inOffset + Float.BYTES * i, LITTLE_ENDIAN)
+          .and(MAGNITUDE)
+          .max(IntVector.fromMemorySegment(I, out, at, LITTLE_ENDIAN))
+          .intoMemorySegment(out, at, LITTLE_ENDIAN);
+    }
+    SCALAR.raise(in, inOffset + Float.BYTES * i, out, maximaOffset + Float.BYTES * i, count - i);
+  }
+
+  @Override
+  public void raiseBf16(
+      MemorySegment inMemory, long inOffset, MemorySegment maxima, long maximaOffset, long count) {
+    if (!isOffHeap(inMemory, maxima)) {
+      SCALAR.raiseBf16(inMemory, inOffset, maxima, maximaOffset, count);
+      return;
+    }
+    MemorySegment in = OFF_HEAP.cast(inMemory);
+    MemorySegment out = OFF_HEAP.cast(maxima);
+    long i = 0;
+    for (; i <= count - S.length(); i += S.length()) {
+      long at = maximaOffset + Short.BYTES * i;
+      ShortVector.fromMemorySegment(S, in, inOffset + Short.BYTES * i, LITTLE_ENDIAN)
+          .lanewise(AND, (short) 0x7FFF)
+          .max(ShortVector.fromMemorySegment(S, out, at, LITTLE_ENDIAN))
+          .intoMemorySegment(out, at, LITTLE_ENDIAN);
+    }
+    SCALAR.raiseBf16(
+        in, inOffset + Short.BYTES * i, out, maximaOffset + Short.BYTES * i, count - i);
+  }
+
+  @Override
   public void encodeE4m3(
       MemorySegment in,
       long inOffset,
@@ -468,6 +634,10 @@ final class VectorKernels implements Kernels {
       MemorySegment out,
       long outOffset,
       long count) {
+    if (!isOffHeap(in, out)) {
+      SCALAR.encodeE4m3(in, inOffset, scales, scalesOffset, block, out, outOffset, count);
+      return;
+    }
     for (long start = 0, b = 0; start < count; b++) {
       long n = Math.min(block, count - start);
       long inAt = inOffset + Float.BYTES * start;
@@ -487,21 +657,28 @@ final class VectorKernels implements Kernels {
   /// the significand in eighths, 8 to 16, or the subnormal 0 to 8; and `m >>> 20` is the exponent
   /// field at its place in the code, plus a constant.
   private static long encodeE4m3Run(
-      MemorySegment in, long inOffset, float scale, MemorySegment out, long outOffset, long n) {
+      MemorySegment inMemory,
+      long inOffset,
+      float scale,
+      MemorySegment outMemory,
+      long outOffset,
+      long n) {
+    MemorySegment in = OFF_HEAP.cast(inMemory);
+    MemorySegment out = OFF_HEAP.cast(outMemory);
     if (!isOrdinary(scale)) {
       return 0;
     }
     float hi = 1 / scale;
-    float lo = (float) (1.0 / scale - hi);
     FloatVector reciprocal = FloatVector.broadcast(F, hi);
-    FloatVector divisor = FloatVector.broadcast(F, scale);
+    FloatVector rest = FloatVector.broadcast(F, (float) (1.0 / scale - hi));
+    FloatVector minusScale = FloatVector.broadcast(F, -scale);
     int cap = Float.floatToRawIntBits(Scalars.E4M3_MAX * scale);
     long i = 0;
     for (; i <= n - B_OF_I.length(); i += I.length()) {
       IntVector x = IntVector.fromMemorySegment(I, in, inOffset + Float.BYTES * i, LITTLE_ENDIAN);
       FloatVector a = x.and(MAGNITUDE).min(cap).reinterpretAsFloats();
-      FloatVector q = a.fma(reciprocal, a.mul(lo));
-      q = q.neg().fma(divisor, a).fma(reciprocal, q);
+      FloatVector q = a.fma(reciprocal, a.mul(rest));
+      q = q.fma(minusScale, a).fma(reciprocal, q);
       IntVector m = q.reinterpretAsInts().and(EXPONENT).max(E4M3_LEAST_EXPONENT).add(E4M3_ROUNDING);
       IntVector t = q.add(m.reinterpretAsFloats()).reinterpretAsInts();
       t.sub(m)
@@ -525,6 +702,10 @@ final class VectorKernels implements Kernels {
       MemorySegment out,
       long outOffset,
       long count) {
+    if (!isOffHeap(in, out)) {
+      SCALAR.encodeInt8(in, inOffset, scales, scalesOffset, block, out, outOffset, count);
+      return;
+    }
     for (long start = 0, b = 0; start < count; b++) {
       long n = Math.min(block, count - start);
       long inAt = inOffset + Float.BYTES * start;
@@ -541,21 +722,28 @@ final class VectorKernels implements Kernels {
   }
 
   private static long encodeInt8Run(
-      MemorySegment in, long inOffset, float scale, MemorySegment out, long outOffset, long n) {
+      MemorySegment inMemory,
+      long inOffset,
+      float scale,
+      MemorySegment outMemory,
+      long outOffset,
+      long n) {
+    MemorySegment in = OFF_HEAP.cast(inMemory);
+    MemorySegment out = OFF_HEAP.cast(outMemory);
     if (!isOrdinary(scale)) {
       return 0;
     }
     float hi = 1 / scale;
-    float lo = (float) (1.0 / scale - hi);
     FloatVector reciprocal = FloatVector.broadcast(F, hi);
-    FloatVector divisor = FloatVector.broadcast(F, scale);
+    FloatVector rest = FloatVector.broadcast(F, (float) (1.0 / scale - hi));
+    FloatVector minusScale = FloatVector.broadcast(F, -scale);
     int cap = Float.floatToRawIntBits(Scalars.INT8_MAX * scale);
     long i = 0;
     for (; i <= n - B_OF_I.length(); i += I.length()) {
       IntVector x = IntVector.fromMemorySegment(I, in, inOffset + Float.BYTES * i, LITTLE_ENDIAN);
       FloatVector a = x.and(MAGNITUDE).min(cap).reinterpretAsFloats();
-      FloatVector q = a.fma(reciprocal, a.mul(lo));
-      q = q.neg().fma(divisor, a).fma(reciprocal, q);
+      FloatVector q = a.fma(reciprocal, a.mul(rest));
+      q = q.fma(minusScale, a).fma(reciprocal, q);
       IntVector negative = x.lanewise(ASHR, 31);
       q.add(TO_INTEGER)
           .reinterpretAsInts()
@@ -578,6 +766,10 @@ final class VectorKernels implements Kernels {
       MemorySegment out,
       long outOffset,
       long count) {
+    if (!isOffHeap(in, out)) {
+      SCALAR.encodeE4m3FromBf16(in, inOffset, scales, scalesOffset, block, out, outOffset, count);
+      return;
+    }
     for (long start = 0, b = 0; start < count; b++) {
       long n = Math.min(block, count - start);
       long inAt = inOffset + Short.BYTES * start;
@@ -595,13 +787,20 @@ final class VectorKernels implements Kernels {
 
   /// As `encodeE4m3Run`, on pairs.
   private static long encodeE4m3FromBf16Run(
-      MemorySegment in, long inOffset, float scale, MemorySegment out, long outOffset, long n) {
+      MemorySegment inMemory,
+      long inOffset,
+      float scale,
+      MemorySegment outMemory,
+      long outOffset,
+      long n) {
+    MemorySegment in = OFF_HEAP.cast(inMemory);
+    MemorySegment out = OFF_HEAP.cast(outMemory);
     if (!isOrdinary(scale)) {
       return 0;
     }
     float hi = 1 / scale;
-    float lo = (float) (1.0 / scale - hi);
     FloatVector reciprocal = FloatVector.broadcast(F, hi);
+    FloatVector rest = FloatVector.broadcast(F, (float) (1.0 / scale - hi));
     // Rounded up to a BF16 the cap stays below 464 scales, so it gives the largest code.
     short cap = (short) ((Float.floatToRawIntBits(Scalars.E4M3_MAX * scale) >>> 16) + 1);
     long i = 0;
@@ -611,8 +810,8 @@ final class VectorKernels implements Kernels {
       IntVector pair = x.lanewise(AND, (short) 0x7FFF).min(cap).reinterpretAsInts();
       FloatVector even = pair.lanewise(LSHL, 16).reinterpretAsFloats();
       FloatVector odd = pair.and(UPPER_HALF).reinterpretAsFloats();
-      even = even.fma(reciprocal, even.mul(lo));
-      odd = odd.fma(reciprocal, odd.mul(lo));
+      even = even.fma(reciprocal, even.mul(rest));
+      odd = odd.fma(reciprocal, odd.mul(rest));
       IntVector me =
           even.reinterpretAsInts().and(EXPONENT).max(E4M3_LEAST_EXPONENT).add(E4M3_ROUNDING);
       IntVector mo =
@@ -642,6 +841,10 @@ final class VectorKernels implements Kernels {
       MemorySegment out,
       long outOffset,
       long count) {
+    if (!isOffHeap(in, out)) {
+      SCALAR.encodeInt8FromBf16(in, inOffset, scales, scalesOffset, block, out, outOffset, count);
+      return;
+    }
     for (long start = 0, b = 0; start < count; b++) {
       long n = Math.min(block, count - start);
       long inAt = inOffset + Short.BYTES * start;
@@ -658,13 +861,20 @@ final class VectorKernels implements Kernels {
   }
 
   private static long encodeInt8FromBf16Run(
-      MemorySegment in, long inOffset, float scale, MemorySegment out, long outOffset, long n) {
+      MemorySegment inMemory,
+      long inOffset,
+      float scale,
+      MemorySegment outMemory,
+      long outOffset,
+      long n) {
+    MemorySegment in = OFF_HEAP.cast(inMemory);
+    MemorySegment out = OFF_HEAP.cast(outMemory);
     if (!isOrdinary(scale)) {
       return 0;
     }
     float hi = 1 / scale;
-    float lo = (float) (1.0 / scale - hi);
     FloatVector reciprocal = FloatVector.broadcast(F, hi);
+    FloatVector rest = FloatVector.broadcast(F, (float) (1.0 / scale - hi));
     int cap = Float.floatToRawIntBits(Scalars.INT8_MAX * scale);
     long i = 0;
     for (; i <= n - S.length(); i += S.length()) {
@@ -673,8 +883,8 @@ final class VectorKernels implements Kernels {
       IntVector pair = x.lanewise(AND, (short) 0x7FFF).reinterpretAsInts();
       FloatVector even = pair.lanewise(LSHL, 16).min(cap).reinterpretAsFloats();
       FloatVector odd = pair.and(UPPER_HALF).min(cap).reinterpretAsFloats();
-      even = even.fma(reciprocal, even.mul(lo)).add(TO_INTEGER);
-      odd = odd.fma(reciprocal, odd.mul(lo)).add(TO_INTEGER);
+      even = even.fma(reciprocal, even.mul(rest)).add(TO_INTEGER);
+      odd = odd.fma(reciprocal, odd.mul(rest)).add(TO_INTEGER);
       ShortVector negative = x.lanewise(ASHR, 15);
       even.reinterpretAsInts()
           .and(0xFFFF)

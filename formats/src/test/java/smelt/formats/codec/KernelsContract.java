@@ -256,6 +256,35 @@ abstract class KernelsContract {
     }
   }
 
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void raisesMagnitudesWhereTheValueIsLarger(boolean bf16) {
+    Random random = new Random(13);
+    for (int count : COUNTS) {
+      int[] values = random.ints(count).toArray();
+      int[] maxima = random.ints(count).map(i -> i & 0x7FFFFFFF).toArray();
+      int[] expected = new int[count];
+      for (int i = 0; i < count; i++) {
+        if (bf16) {
+          values[i] &= 0xFFFF0000;
+          maxima[i] &= 0x7FFF0000;
+        }
+        expected[i] = Math.max(maxima[i], values[i] & 0x7FFFFFFF);
+      }
+      try (Arena arena = Arena.ofConfined()) {
+        MemorySegment in = guarded(arena, bf16 ? upperHalves(values) : bytes(values), 3);
+        MemorySegment out = guarded(arena, bf16 ? upperHalves(maxima) : bytes(maxima), 1);
+        if (bf16) {
+          kernels().raiseBf16(in, GUARDED + 3, out, GUARDED + 1, count);
+          assertThat(unguarded(out, 2 * count, 1)).isEqualTo(upperHalves(expected));
+        } else {
+          kernels().raise(in, GUARDED + 3, out, GUARDED + 1, count);
+          assertThat(unguarded(out, 4 * count, 1)).isEqualTo(bytes(expected));
+        }
+      }
+    }
+  }
+
   @Test
   void seesANanCodeWhereverItIs() {
     for (int count : COUNTS) {
@@ -284,15 +313,7 @@ abstract class KernelsContract {
     Arrays.fill(maxima, start);
     try (Arena arena = Arena.ofConfined()) {
       byte[] in = bytes(values);
-      MemorySegment memory = guarded(arena, in, 3);
-      if (bf16) {
-        byte[] narrow = new byte[values.length * 2];
-        for (int i = 0; i < values.length; i++) {
-          narrow[2 * i] = in[4 * i + 2];
-          narrow[2 * i + 1] = in[4 * i + 3];
-        }
-        memory = guarded(arena, narrow, 3);
-      }
+      MemorySegment memory = guarded(arena, bf16 ? upperHalves(ints(in)) : in, 3);
       MemorySegment out = guarded(arena, bytes(maxima), 1);
       if (bf16) {
         kernels().absmaxBf16(memory, GUARDED + 3, block, out, GUARDED + 1, values.length);
@@ -400,6 +421,16 @@ abstract class KernelsContract {
     MemorySegment bytes = MemorySegment.ofArray(new byte[values.length * 4]);
     MemorySegment.copy(values, 0, bytes, Layouts.U32, 0, values.length);
     return bytes.toArray(Layouts.U8);
+  }
+
+  /// Of each F32 its BF16.
+  private static byte[] upperHalves(int[] values) {
+    byte[] halves = new byte[values.length * 2];
+    for (int i = 0; i < values.length; i++) {
+      halves[2 * i] = (byte) (values[i] >>> 16);
+      halves[2 * i + 1] = (byte) (values[i] >>> 24);
+    }
+    return halves;
   }
 
   private static int[] ints(byte[] bytes) {

@@ -109,17 +109,18 @@ class TranscoderTest {
     }
   }
 
-  @ParameterizedTest
-  @MethodSource("targets")
-  void vectorEqualsScalarAtTheRealModelsRaggedMatrix(Encoding target) {
+  @Test
+  void vectorEqualsScalarAtTheRealModelsRaggedMatrix() {
     for (Encoding source : List.of(SOURCES.get(0), FP8)) {
       try (Arena arena = Arena.ofConfined()) {
         Tile from = TestTiles.random(arena, source, 576, 7168, new Random(5));
-        Tile first = TestTiles.empty(arena, target, 576, 7168);
-        Tile second = TestTiles.empty(arena, target, 576, 7168);
-        transcode(scalar, from, first, arena);
-        transcode(vector, from, second, arena);
-        TestTiles.assertSame(second, first, source + " to " + target);
+        for (Encoding target : List.of(TARGETS.get(0), FP8, FP8_UE8M0, TARGETS.get(5))) {
+          Tile first = TestTiles.empty(arena, target, 576, 7168);
+          Tile second = TestTiles.empty(arena, target, 576, 7168);
+          transcode(scalar, from, first, arena);
+          transcode(vector, from, second, arena);
+          TestTiles.assertSame(second, first, source + " to " + target);
+        }
       }
     }
   }
@@ -328,7 +329,7 @@ class TranscoderTest {
   void scratchOfAWholeModelsRowsStaysInTheCache() {
     Encoding int8 = TARGETS.get(6);
     assertThat(Transcoder.scratchBytes(FP8, int8, 7168)).isLessThan(600 << 10);
-    assertThat(Transcoder.scratchBytes(new Encoding.Plain(BF16), FP8, 7168)).isLessThan(8 << 10);
+    assertThat(Transcoder.scratchBytes(new Encoding.Plain(BF16), FP8, 7168)).isLessThan(16 << 10);
     assertThat(Transcoder.scratchBytes(FP8, new Encoding.Channel(I8, F32), 18432))
         .isLessThan(80 << 10);
     assertThat(FP8.scaleShape(Shape.of(576, 7168))).contains(Shape.of(5, 56));
