@@ -47,8 +47,6 @@ public final class ConvertCommand implements Callable<Integer> {
   private final Terminal terminal;
   private final Interruption interruption;
 
-  @CommandLine.Spec private CommandLine.Model.CommandSpec command;
-
   @Parameters(index = "0", paramLabel = "MODEL", description = "Folder, snapshot or archive.")
   private Path model;
 
