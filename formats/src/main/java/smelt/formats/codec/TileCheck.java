@@ -64,13 +64,12 @@ final class TileCheck {
     return (bits & 0x007FFFFF) == 0 || (bits < 0x00800000 && Integer.bitCount(bits) == 1);
   }
 
-  /// Refuses a piece of E4M3 codes, or the BF16 that were made from it, when they are not all finite.
-  /// The codes show it, unless a scale is so large that it takes them beyond the largest BF16.
+  /// Refuses a piece of E4M3 codes, or the BF16 that were made from it, when they are not all
+  /// finite. The codes show it, unless a scale is so large that it takes them beyond the largest
+  /// BF16.
   void e4m3AsBf16(long row, long col, long n, MemorySegment values, long offset) {
     boolean finite =
-        largestScale <= E4M3_SCALE_LIMIT
-            ? finiteCodes(row, col, n)
-            : finiteBf16(values, offset, n);
+        largestScale <= E4M3_SCALE_LIMIT ? finiteCodes(row, col, n) : finiteBf16(values, offset, n);
     if (!finite) {
       throw refusal(INFINITE_AS_BF16);
     }

@@ -165,24 +165,29 @@ public final class Transcoder {
   }
 
   private void writePlain(ElementType type) {
+    boolean direct = type == ElementType.BF16 && from.encoding().type() == ElementType.F8_E4M3;
     int width = type.bits() / Byte.SIZE;
     for (long row = 0; row < from.rows(); row++) {
       for (long col = 0; col < from.cols(); col += TileCheck.PIECE) {
         long n = Math.min(TileCheck.PIECE, from.cols() - col);
         long out = to.codesOffset() + (row * to.cols() + col) * width;
-        if (type == ElementType.BF16 && from.encoding().type() == ElementType.F8_E4M3) {
+        if (direct) {
           reader.readE4m3AsBf16(row, col, n, to.codes(), out);
           check.e4m3AsBf16(row, col, n, to.codes(), out);
-          continue;
-        }
-        if (type == ElementType.F32) {
-          reader.read(row, col, n, to.codes(), out);
         } else {
-          reader.read(row, col, n, scratch, layout.values());
-          kernels.encodeBf16(scratch, layout.values(), to.codes(), out, n);
+          writePiece(type, row, col, n, out);
+          check.result(type, to.codes(), out, n);
         }
-        check.result(type, to.codes(), out, n);
       }
+    }
+  }
+
+  private void writePiece(ElementType type, long row, long col, long n, long out) {
+    if (type == ElementType.F32) {
+      reader.read(row, col, n, to.codes(), out);
+    } else {
+      reader.read(row, col, n, scratch, layout.values());
+      kernels.encodeBf16(scratch, layout.values(), to.codes(), out, n);
     }
   }
 
