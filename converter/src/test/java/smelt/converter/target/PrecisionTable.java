@@ -56,6 +56,9 @@ final class PrecisionTable {
       with `up_proj`, dense and shared; all routed experts of a layer. A recipe that keeps one part of such a
       group and quantizes another is refused, and every such weight is named.
 
+      The loaders of `fp8-block`, `int8-block` and `int8-channel` take routed experts quantized only: a recipe
+      cannot keep them there. Those of compressed-tensors and Ascend can.
+
       ## How it is stored
 
       {forms}
@@ -75,17 +78,14 @@ final class PrecisionTable {
         .replace("{forms}\n", forms());
   }
 
-  /// One role of each label, and the names of its weights, over all architectures.
+  /// One role of each kind and label, and the names of its weights, over all architectures.
   private record Row(TensorRole role, Set<String> names) {}
 
   private static Map<String, Row> rows() {
     Map<String, Row> rows = new LinkedHashMap<>();
     for (Architecture architecture : Architecture.values()) {
       byte[] json =
-          SyntheticCheckpoint.of(architecture)
-              .config()
-              .toString()
-              .getBytes(StandardCharsets.UTF_8);
+          SyntheticCheckpoint.of(architecture).config().toString().getBytes(StandardCharsets.UTF_8);
       ModelConfig config = ModelConfig.parse(architecture.className(), json);
       architecture.weights(config, weight -> add(rows, weight));
     }
@@ -94,7 +94,8 @@ final class PrecisionTable {
 
   private static void add(Map<String, Row> rows, ExpectedWeight weight) {
     rows.computeIfAbsent(
-            weight.role().label(), _ -> new Row(weight.role(), new LinkedHashSet<>()))
+            weight.role().getClass() + weight.role().label(),
+            _ -> new Row(weight.role(), new LinkedHashSet<>()))
         .names()
         .add(module(weight.name()));
   }
@@ -113,27 +114,20 @@ final class PrecisionTable {
 
   /// Parts of one kind of role that all targets treat alike share a line.
   private static String roles() {
-    Map<String, List<Map.Entry<String, Row>>> lines = new LinkedHashMap<>();
-    rows()
-        .entrySet()
-        .forEach(
-            row ->
-                lines
-                    .computeIfAbsent(
-                        row.getValue().role().getClass() + " | " + cells(row.getValue().role()),
-                        _ -> new ArrayList<>())
-                    .add(row));
+    Map<String, List<Row>> lines = new LinkedHashMap<>();
+    for (Row row : rows().values()) {
+      String kind = row.role().label().replaceFirst("\\..*", "");
+      lines.computeIfAbsent(kind + cells(row.role()), _ -> new ArrayList<>()).add(row);
+    }
     StringBuilder table = new StringBuilder("| role | names |");
     for (Target target : Target.values()) {
       table.append(" `").append(target.label()).append("` |");
     }
     table.append("\n|---|---|").append("---|".repeat(Target.values().length)).append('\n');
-    for (List<Map.Entry<String, Row>> line : lines.values()) {
-      table.append("| ").append(quoted(line.stream().map(Map.Entry::getKey)));
-      table
-          .append(" | ")
-          .append(quoted(line.stream().flatMap(row -> row.getValue().names().stream())));
-      table.append(" | ").append(cells(line.getFirst().getValue().role())).append(" |\n");
+    for (List<Row> line : lines.values()) {
+      table.append("| ").append(quoted(line.stream().map(row -> row.role().label())));
+      table.append(" | ").append(quoted(line.stream().flatMap(row -> row.names().stream())));
+      table.append(" | ").append(cells(line.getFirst().role())).append(" |\n");
     }
     return table.append('\n').toString();
   }
@@ -157,13 +151,12 @@ final class PrecisionTable {
   }
 
   private static String words(Encoding encoding) {
-    String type = encoding.type().name().replace("F8_", "");
+    String type = encoding.type().name().replace("F8_", "").replaceFirst("^I8$", "INT8");
     return switch (encoding) {
       case Encoding.Plain _ -> type;
       case Encoding.Channel _ -> type + ", row";
       case Encoding.Block block ->
-          String.format(
-              Locale.ROOT, "%s, %d x %d", type, block.blockRows(), block.blockCols());
+          String.format(Locale.ROOT, "%s, %d x %d", type, block.blockRows(), block.blockCols());
     };
   }
 
@@ -185,7 +178,8 @@ final class PrecisionTable {
 
   private static String forms() {
     StringBuilder table =
-        new StringBuilder("| target | codes | scale tensor | further tensor | shards |\n|---|---|---|---|---|\n");
+        new StringBuilder(
+            "| target | codes | scale tensor | further tensor | shards |\n|---|---|---|---|---|\n");
     for (Target target : Target.values()) {
       TargetFormat format = TargetFormat.of(target, ScaleFormat.FLOAT);
       table.append(
@@ -194,7 +188,10 @@ final class PrecisionTable {
               "| `%s` | %s | %s | %s | `%s` |\n",
               target.label(),
               format.quantized().map(PrecisionTable::words).orElse("none"),
-              format.quantized().map(e -> "`" + format.scaleSuffix() + "` " + shape(e)).orElse("none"),
+              format
+                  .quantized()
+                  .map(e -> "`" + format.scaleSuffix() + "` " + shape(e))
+                  .orElse("none"),
               format.zeroOffsets()
                   ? "`" + TargetFormat.OFFSET_SUFFIX + "` [rows, 1], zeros"
                   : "none",
@@ -209,7 +206,10 @@ final class PrecisionTable {
       case Encoding.Channel _ -> "[rows, 1]";
       case Encoding.Block block ->
           String.format(
-              Locale.ROOT, "[rows / %d, columns / %d], rounded up", block.blockRows(), block.blockCols());
+              Locale.ROOT,
+              "[rows / %d, columns / %d], rounded up",
+              block.blockRows(),
+              block.blockCols());
     };
   }
 }
