@@ -61,9 +61,9 @@ public final class Program {
     return this;
   }
 
-  /// Starts the Java machine without its incubator modules.
-  public Program withoutModules() {
-    jvmFlags.removeAll(List.of("--add-modules", "jdk.incubator.vector"));
+  /// Starts the Java machine without the flags of the launcher.
+  public Program bare() {
+    jvmFlags.clear();
     return this;
   }
 

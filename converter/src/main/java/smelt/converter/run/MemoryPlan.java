@@ -42,8 +42,8 @@ public record MemoryPlan(
 
   private static final long[] TILE_BYTES = {4L << 20, 2L << 20, 1L << 20, 1L << 19};
 
-  /// What the Java machine takes with an empty plan, started with `converter/src/main/jvm/work.args`:
-  /// measured between 75 and 85 MiB.
+  /// What the Java machine takes with an empty plan, started with
+  /// `converter/src/main/jvm/work.args`: measured between 75 and 85 MiB.
   static final long PROGRAM_BYTES = 90L << 20;
 
   /// What a tensor of the source or of a target takes on the heap: half as much again as is live,

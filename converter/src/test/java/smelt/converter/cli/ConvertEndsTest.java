@@ -172,7 +172,7 @@ class ConvertEndsTest {
     String[] words = {
       "convert", sample().toString(), "--recipe=bf16", "-o", out.toString(), "--kernels=vector"
     };
-    isRefused(Program.smelt().withoutModules().go(words), 4, "--kernels vector", "--add-modules");
+    isRefused(Program.smelt().bare().go(words), 4, "--kernels vector", "--add-modules");
     assertThat(out).doesNotExist();
   }
 

@@ -86,7 +86,7 @@ class KillTest {
       int chain = Math.min(COUNT - done, 1 + random.nextInt(LONGEST_CHAIN));
       boolean killed = true;
       for (int i = 0; i < chain && killed; i++) {
-        killed = kill(nanos, changes);
+        killed = i == 0 ? kill(nanos, changes) : kill(nanos * 2 / 3, changes * 2 / 3);
         if (killed) {
           kills.merge(phase(), 1, Integer::sum);
           everyFinishedFileIsWhole();

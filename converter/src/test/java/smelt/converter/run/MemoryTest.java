@@ -18,8 +18,8 @@ import smelt.formats.checkpoint.SyntheticCheckpoint.Form;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
-/// The plan's peak memory against what the program takes, seen from outside: at least as much, and at
-/// most 1.3 times it.
+/// The plan's peak memory against what the program takes, seen from outside: at least as much, and
+/// at most 1.3 times it.
 class MemoryTest {
 
   private record Seen(long planned, long reported, long fromOutside) {}
@@ -100,9 +100,7 @@ class MemoryTest {
     Program.Result result =
         Program.smelt()
             .goWatched(
-                process ->
-                    Thread.ofPlatform().daemon().start(() -> watch(process, peak)),
-                all);
+                process -> Thread.ofPlatform().daemon().start(() -> watch(process, peak)), all);
     assertThat(result.exit()).as(result.err()).isZero();
     JsonNode json = JsonMapper.builder().build().readTree(result.out());
     return new Seen(
