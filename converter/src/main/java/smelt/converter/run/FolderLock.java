@@ -64,15 +64,15 @@ final class FolderLock implements AutoCloseable {
       if (!lock(channel)) {
         throw new OutputConflictException(
             file.getParent().getParent().toString(),
-            "another run at work there (" + text(channel) + ")",
+            "another run at work there (" + owner(channel) + ")",
             "a folder that nobody writes to",
             "wait for it to end, or choose another folder");
       }
-      String owner = "process " + ProcessHandle.current().pid() + ", " + System.nanoTime();
+      String line = "process " + ProcessHandle.current().pid() + ", " + System.nanoTime();
       channel.truncate(0);
-      channel.write(ByteBuffer.wrap(owner.getBytes(StandardCharsets.UTF_8)), 0);
+      channel.write(ByteBuffer.wrap(line.getBytes(StandardCharsets.UTF_8)), 0);
       FileChannel look = FileChannel.open(file, StandardOpenOption.READ);
-      if (text(look).equals(owner)) {
+      if (text(look).equals(line)) {
         return Optional.of(new FolderLock(channel, look));
       }
       look.close();
@@ -93,6 +93,13 @@ final class FolderLock implements AutoCloseable {
     } catch (OverlappingFileLockException e) {
       return false;
     }
+  }
+
+  /// Who holds the lock. Whoever took it in this moment has not written its line yet.
+  private static String owner(FileChannel channel) throws IOException {
+    String line = text(channel);
+    int end = line.lastIndexOf(',');
+    return end < 0 ? "just begun" : line.substring(0, end);
   }
 
   private static String text(FileChannel channel) throws IOException {

@@ -83,7 +83,7 @@ class ConvertEndsTest {
     "--recipe=no-such-recipe, no-such-recipe",
     "--memory=much, much",
     "--threads=0, 0",
-    "--kernels=fast, 'auto, scalar, vector'",
+    "--kernels=fast, '--kernels'",
     "--sped=1, --sped"
   })
   void aWrongCommandLineEndsWith2(String option, String said) {

@@ -39,8 +39,7 @@ class DeepSeekV3PlanTest {
     "fp8-block, 91991, 688574839360",
     "int8-block, 91991, 688574839360"
   })
-  void hasTheSizesThatTheInventoryGives(String recipe, int tensors, long bytes)
-      throws IOException {
+  void hasTheSizesThatTheInventoryGives(String recipe, int tensors, long bytes) throws IOException {
     Plan plan;
     try (ModelSource source = ModelSources.open(model)) {
       plan = Planner.plan(source, Checkpoint.open(source), Recipes.load(recipe));
@@ -59,9 +58,7 @@ class DeepSeekV3PlanTest {
   @Test
   void theProgramPlansItIn512MiBOfHeap() {
     Program.Result result =
-        Program.smelt()
-            .jvm("-Xmx512m")
-            .go("plan", model.toString(), "--recipe", "int8-channel");
+        Program.smelt().jvm("-Xmx512m").go("plan", model.toString(), "--recipe", "int8-channel");
     assertThat(result.exit()).as(result.err()).isZero();
     assertThat(result.out())
         .contains("91,991 tensors, 688,574,839,360 bytes")

@@ -106,16 +106,15 @@ class RecipeRulesTest {
 
   @Test
   void halfOfAFusedModuleIsRefused() {
-    assertThatThrownBy(
-            () ->
-                plan(
-                    FP8,
-                    """
-                    name: half
-                    targets:
-                      - target: fp8-block
-                        keep: [attention.q_a]
-                    """))
+    assertThatThrownBy(() ->
+            plan(
+                FP8,
+                """
+                name: half
+                targets:
+                  - target: fp8-block
+                    keep: [attention.q_a]
+                """))
         .isInstanceOf(RecipeException.class)
         .hasMessageContaining("layer 0 q_a_proj and kv_a_proj")
         .hasMessageContaining("name the whole group");
@@ -123,16 +122,15 @@ class RecipeRulesTest {
 
   @Test
   void whatNoLoaderTakesQuantizedIsRefused() {
-    assertThatThrownBy(
-            () ->
-                plan(
-                    FP8,
-                    """
-                    name: never
-                    targets:
-                      - target: int8-block
-                        quantize: [head]
-                    """))
+    assertThatThrownBy(() ->
+            plan(
+                FP8,
+                """
+                name: never
+                targets:
+                  - target: int8-block
+                    quantize: [head]
+                """))
         .isInstanceOf(RecipeException.class)
         .hasMessageContaining("lm_head.weight");
   }
@@ -177,8 +175,7 @@ class RecipeRulesTest {
             .form(Form.FP8_BLOCK_UE8M0)
             .write(folder.resolve("model"));
     String recipe = "name: scales\ntargets:\n  - target: fp8-block\n";
-    assertThat(
-            config(plan(model, recipe)).at("/quantization_config/scale_fmt").asString())
+    assertThat(config(plan(model, recipe)).at("/quantization_config/scale_fmt").asString())
         .isEqualTo("ue8m0");
     assertThat(
             config(plan(model, recipe + "    scales: f32\n"))
