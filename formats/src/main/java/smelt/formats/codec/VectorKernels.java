@@ -85,7 +85,8 @@ final class VectorKernels implements Kernels {
   private static final float SMALLEST_SCALE = 0x1p-80f;
   private static final float LARGEST_SCALE = 0x1p100f;
 
-  /// Added to an E4M3 code whose fields were moved to those of an F32: the difference of the biases.
+  /// Added to an E4M3 code whose fields were moved to those of an F32: the difference of the
+  /// biases.
   private static final int E4M3_TO_F32_EXPONENT = (127 - 7) << 23;
 
   private static final int F32_EXPONENT_ONE = 1 << 23;
@@ -219,9 +220,9 @@ final class VectorKernels implements Kernels {
     }
   }
 
-  /// A code's fields are moved to those of an F32. For a subnormal code that is a number between the
-  /// smallest normal one, 2^-6, and twice that, from which 2^-6 is taken away. F32 subnormals would
-  /// give the same without that step, but many processors are a hundred times slower on them.
+  /// A code's fields are moved to those of an F32. For a subnormal code that is a number between
+  /// the smallest normal one, 2^-6, and twice that, from which 2^-6 is taken away. F32 subnormals
+  /// would give the same without that step, but many processors are a hundred times slower on them.
   private static long decodeE4m3Run(
       MemorySegment codesMemory,
       long codesOffset,
@@ -237,20 +238,17 @@ final class VectorKernels implements Kernels {
           ByteVector.fromMemorySegment(B_OF_I, codes, codesOffset + i, LITTLE_ENDIAN)
               .convertShape(B2I, I, 0)
               .reinterpretAsInts();
-      IntVector fields = c.and(0x7F);
-      IntVector subnormal = fields.sub(8).lanewise(ASHR, 31);
+      IntVector fields = c.lanewise(LSHL, 20).and(E4M3_FIELDS);
+      VectorMask<Integer> subnormal = fields.compare(LT, E4M3_LEAST_NORMAL_FIELDS);
       fields
-          .lanewise(LSHL, 20)
           .add(E4M3_TO_F32_EXPONENT)
-          .add(subnormal.and(F32_EXPONENT_ONE))
+          .add(F32_EXPONENT_ONE, subnormal)
           .reinterpretAsFloats()
-          .sub(subnormal.and(E4M3_SMALLEST_NORMAL_BITS).reinterpretAsFloats())
-          .reinterpretAsInts()
-          .or(c.and(SIGN))
-          .reinterpretAsFloats()
+          .sub(0x1p-6f, subnormal.cast(F))
           .mul(scale)
           .reinterpretAsInts()
-          .blend(c.and(SIGN).or(QUIET_NAN), fields.compare(EQ, 0x7F))
+          .blend(QUIET_NAN, fields.compare(EQ, E4M3_FIELDS))
+          .or(c.and(SIGN))
           .intoMemorySegment(out, outOffset + Float.BYTES * i, LITTLE_ENDIAN);
     }
     return i;

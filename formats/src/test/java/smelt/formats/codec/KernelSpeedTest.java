@@ -9,10 +9,11 @@ import java.util.Map;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 
-/// Guards against a silent fall in speed: when the JIT stops inlining or boxes vectors, results
-/// stay right and a kernel becomes five to fifty times slower. All kernels run in one method, as
-/// that is when it happens. The bound is a tenth of a memory copy's speed, several times below what
-/// a kernel reaches, so that a busy machine does not matter; of many rounds the best counts.
+/// Guards against a silent fall in speed: when the JIT stops inlining or boxes vectors, or when a
+/// processor is slow on subnormal numbers, results stay right and a kernel becomes five to fifty
+/// times slower. All kernels run in one method, as that is when it happens. The bound is 6 % of the
+/// speed of a memory copy within the second-level cache, where kernels reach 15 % to 70 %, so that
+/// a busy machine does not matter; of many rounds the best counts.
 class KernelSpeedTest {
 
   private static final int ROWS = 128;
@@ -20,10 +21,10 @@ class KernelSpeedTest {
   private static final int VALUES = ROWS * COLS;
   private static final int ROUNDS = 40;
   private static final int ATTEMPTS = 5;
-  private static final double SHARE = 0.10;
+  private static final double SHARE = 0.06;
 
   @Test
-  void everyVectorKernelReachesATenthOfAMemoryCopy() {
+  void everyVectorKernelReachesAFractionOfAMemoryCopy() {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment in = arena.allocate(4L * VALUES, 64);
       MemorySegment out = arena.allocate(4L * VALUES, 64);
