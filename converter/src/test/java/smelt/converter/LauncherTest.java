@@ -41,6 +41,9 @@ class LauncherTest {
     Files.copy(
         root.resolve("smelt"), checkout.resolve("smelt"), StandardCopyOption.COPY_ATTRIBUTES);
     Files.copy(root.resolve(".mvn/jdk.sh"), checkout.resolve(".mvn/jdk.sh"));
+    Path flags = Path.of("converter/src/main/jvm/work.args");
+    Files.createDirectories(checkout.resolve(flags).getParent());
+    Files.copy(root.resolve(flags), checkout.resolve(flags));
     Path bin = Files.createDirectories(folder.resolve("bin"));
     Path mvn = bin.resolve("mvn");
     Files.writeString(
