@@ -4,12 +4,10 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -19,6 +17,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import smelt.formats.checkpoint.SourceTensor;
+import smelt.formats.files.Sha256;
 import smelt.formats.source.ByteSource;
 import smelt.formats.source.ModelSource;
 
@@ -132,7 +131,7 @@ final class DataScan {
   private static RunResult scan(ModelSource source, Run run) throws IOException {
     List<TensorScan> scans =
         run.tensors().stream().map(tensor -> new TensorScan(tensor, run.digests())).toList();
-    MessageDigest digest = sha256();
+    MessageDigest digest = Sha256.start();
     try (Arena arena = Arena.ofConfined();
         ByteSource file = source.open(run.file())) {
       MemorySegment buffer = arena.allocate(CHUNK, 8);
@@ -172,15 +171,7 @@ final class DataScan {
       }
     }
     Optional<String> sha256 =
-        run.digests() ? Optional.of(HexFormat.of().formatHex(digest.digest())) : Optional.empty();
+        run.digests() ? Optional.of(Sha256.hex(digest)) : Optional.empty();
     return new RunResult(anomalies, sha256, crcs, run.end() - run.begin());
-  }
-
-  static MessageDigest sha256() {
-    try {
-      return MessageDigest.getInstance("SHA-256");
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("every JDK has SHA-256", e);
-    }
   }
 }

@@ -13,6 +13,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import smelt.formats.checkpoint.SourceTensor;
+import smelt.formats.files.Sha256;
 import smelt.formats.source.ByteSource;
 
 /// Rules on Smelt's own results: the manifest against the files, and every source tensor accounted
@@ -242,7 +243,7 @@ final class ManifestRules {
 
   /// SHA-256 of names in bytewise order, each followed by a newline.
   static String namesDigest(Set<String> names) {
-    MessageDigest digest = DataScan.sha256();
+    MessageDigest digest = Sha256.start();
     names.stream()
         .map(name -> name.getBytes(UTF_8))
         .sorted(Arrays::compareUnsigned)
@@ -250,7 +251,7 @@ final class ManifestRules {
           digest.update(name);
           digest.update((byte) '\n');
         });
-    return HexFormat.of().formatHex(digest.digest());
+    return Sha256.hex(digest);
   }
 
   private static void tensorDigests(Facts facts, Findings out) {

@@ -6,10 +6,10 @@ import java.io.UncheckedIOException;
 import java.security.DigestOutputStream;
 import java.security.MessageDigest;
 import java.util.ArrayList;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
 import smelt.converter.Version;
+import smelt.formats.files.Sha256;
 import tools.jackson.databind.node.ObjectNode;
 
 /// The plan as a JSON file that a person can read and diff, format `smelt-plan/1`: one unit, file
@@ -52,13 +52,13 @@ public final class PlanJson {
 
   /// SHA-256 of the JSON form, in hex.
   public static String digest(Plan plan) {
-    MessageDigest sha256 = SourceSummary.sha256();
+    MessageDigest sha256 = Sha256.start();
     try (OutputStream out = new DigestOutputStream(OutputStream.nullOutputStream(), sha256)) {
       write(plan, out);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
-    return HexFormat.of().formatHex(sha256.digest());
+    return Sha256.hex(sha256);
   }
 
   /// The recipe's meaning: its description may change without changing the job.
@@ -90,7 +90,7 @@ public final class PlanJson {
                 file.from().isEmpty() ? "made" : "carried",
                 file.bytes().length,
                 Optional.of(
-                    HexFormat.of().formatHex(SourceSummary.sha256().digest(file.bytes())))));
+                    Sha256.hex(file.bytes()))));
       }
       lines.add(
           new FileLine(

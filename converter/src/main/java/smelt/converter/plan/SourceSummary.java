@@ -2,10 +2,8 @@ package smelt.converter.plan;
 
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.Collections;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -13,6 +11,7 @@ import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.checkpoint.Leftover;
 import smelt.formats.checkpoint.Shard;
 import smelt.formats.checkpoint.Weight;
+import smelt.formats.files.Sha256;
 
 /// The source, as far as its headers tell.
 ///
@@ -25,7 +24,7 @@ public record SourceSummary(
     String architecture, long tensors, long bytes, String headersDigest, String namesDigest) {
 
   static SourceSummary of(Checkpoint checkpoint) {
-    MessageDigest headers = sha256();
+    MessageDigest headers = Sha256.start();
     for (Shard shard : checkpoint.shards()) {
       String line = shard.file() + " " + shard.size() + " " + shard.headerSha256() + "\n";
       headers.update(line.getBytes(StandardCharsets.UTF_8));
@@ -34,7 +33,7 @@ public record SourceSummary(
         checkpoint.architecture().className(),
         checkpoint.storedTensors(),
         checkpoint.tensorBytes(),
-        HexFormat.of().formatHex(headers.digest()),
+        Sha256.hex(headers),
         namesDigest(checkpoint));
   }
 
@@ -59,20 +58,12 @@ public record SourceSummary(
       names.add(line(leftover.tensor().name()));
     }
     Collections.sort(names, java.util.Arrays::compareUnsigned);
-    MessageDigest digest = sha256();
+    MessageDigest digest = Sha256.start();
     names.forEach(digest::update);
-    return HexFormat.of().formatHex(digest.digest());
+    return Sha256.hex(digest);
   }
 
   private static byte[] line(String name) {
     return (name + "\n").getBytes(StandardCharsets.UTF_8);
-  }
-
-  static MessageDigest sha256() {
-    try {
-      return MessageDigest.getInstance("SHA-256");
-    } catch (NoSuchAlgorithmException e) {
-      throw new AssertionError("every JDK has SHA-256", e);
-    }
   }
 }

@@ -1,15 +1,13 @@
 package smelt.converter.recipe;
 
 import java.nio.charset.StandardCharsets;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.HashSet;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
 import smelt.converter.target.Target;
 import smelt.formats.codec.ScaleFormat;
+import smelt.formats.files.Sha256;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.JsonNodeFactory;
 import tools.jackson.databind.node.ObjectNode;
@@ -48,13 +46,7 @@ public record Recipe(
   public String digest() {
     ObjectNode json = json();
     json.remove("description");
-    try {
-      MessageDigest sha256 = MessageDigest.getInstance("SHA-256");
-      return HexFormat.of()
-          .formatHex(sha256.digest(json.toString().getBytes(StandardCharsets.UTF_8)));
-    } catch (NoSuchAlgorithmException e) {
-      throw new AssertionError("every Java platform has SHA-256", e);
-    }
+    return Sha256.hex(json.toString().getBytes(StandardCharsets.UTF_8));
   }
 
   /// The recipe with every default spelt out, as one line of JSON with its keys in a fixed order.

@@ -6,10 +6,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.Comparator;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -23,6 +20,7 @@ import smelt.converter.plan.PlanJson;
 import smelt.converter.plan.TargetPlan;
 import smelt.converter.plan.Unit;
 import smelt.formats.files.AtomicFile;
+import smelt.formats.files.Sha256;
 import smelt.formats.source.ModelSource;
 
 /// The folder that a conversion writes, and what of it is already there.
@@ -228,7 +226,7 @@ public final class OutputFolder implements AutoCloseable {
     Occupancy.refuseStrays(folder, targetPlan);
     for (TargetPlan.SmallFile file : targetPlan.smallFiles().reversed()) {
       AtomicFile.writeWhole(folder.resolve(file.name()), file.bytes());
-      sha256.put(file.name(), HexFormat.of().formatHex(sha256().digest(file.bytes())));
+      sha256.put(file.name(), Sha256.hex(file.bytes()));
     }
     ByteArrayOutputStream manifest =
         new ByteArrayOutputStream(Math.toIntExact(targetPlan.manifestBytes()));
@@ -273,13 +271,5 @@ public final class OutputFolder implements AutoCloseable {
   @Override
   public void close() throws IOException {
     lock.close();
-  }
-
-  private static MessageDigest sha256() {
-    try {
-      return MessageDigest.getInstance("SHA-256");
-    } catch (NoSuchAlgorithmException e) {
-      throw new AssertionError("every JDK has SHA-256", e);
-    }
   }
 }

@@ -5,8 +5,6 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
-import java.util.HexFormat;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
@@ -17,6 +15,7 @@ import java.util.zip.CRC32C;
 import smelt.converter.plan.TargetPlan;
 import smelt.formats.files.AtomicFile;
 import smelt.formats.files.Crc32c;
+import smelt.formats.files.Sha256;
 import smelt.formats.safetensors.SafetensorsLayout;
 import smelt.formats.safetensors.TensorEntry;
 
@@ -113,7 +112,7 @@ final class ShardWriter implements AutoCloseable {
   }
 
   private Receipt.ShardDigest readBack(int target) throws IOException {
-    MessageDigest sha256 = sha256();
+    MessageDigest sha256 = Sha256.start();
     TreeMap<String, String> checksums = new TreeMap<>();
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment buffer = arena.allocate(MemoryPlan.SEAL_BYTES);
@@ -140,7 +139,7 @@ final class ShardWriter implements AutoCloseable {
         target,
         shard.name(),
         shard.layout().fileSize(),
-        HexFormat.of().formatHex(sha256.digest()),
+        Sha256.hex(sha256),
         checksums);
   }
 
@@ -175,13 +174,5 @@ final class ShardWriter implements AutoCloseable {
   @Override
   public void close() throws IOException {
     file.close();
-  }
-
-  private static MessageDigest sha256() {
-    try {
-      return MessageDigest.getInstance("SHA-256");
-    } catch (NoSuchAlgorithmException e) {
-      throw new AssertionError("every JDK has SHA-256", e);
-    }
   }
 }

@@ -6,10 +6,8 @@ import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ExecutionException;
@@ -18,6 +16,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import smelt.formats.BadInputException;
 import smelt.formats.Problem;
+import smelt.formats.files.Sha256;
 import smelt.formats.safetensors.SafetensorsHeader;
 import smelt.formats.safetensors.TensorEntry;
 import smelt.formats.source.ByteSource;
@@ -108,11 +107,9 @@ final class ShardReader implements AutoCloseable {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment header = arena.allocate(length);
       bytes.read(0, header);
-      MessageDigest sha256 = MessageDigest.getInstance("SHA-256");
+      MessageDigest sha256 = Sha256.start();
       sha256.update(header.asByteBuffer());
-      return HexFormat.of().formatHex(sha256.digest());
-    } catch (NoSuchAlgorithmException e) {
-      throw new AssertionError("every JDK has SHA-256", e);
+      return Sha256.hex(sha256);
     }
   }
 }
