@@ -2,6 +2,7 @@ package smelt.converter.plan;
 
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -17,6 +18,8 @@ record SideFiles(List<SmallFile> carried, List<Dropped> leftOut) {
 
   private static final long LIMIT = 64L << 20;
 
+  private static final String IN_SUBFOLDER = "in a subfolder; loaders read the model's own folder";
+
   private static final Set<String> CARRIED_ENDINGS =
       Set.of("json", "txt", "jinja", "model", "tiktoken", "md", "");
 
@@ -30,6 +33,7 @@ record SideFiles(List<SmallFile> carried, List<Dropped> leftOut) {
       throws IOException {
     List<SmallFile> carried = new ArrayList<>();
     List<Dropped> leftOut = new ArrayList<>();
+    Set<String> taken = new HashSet<>();
     for (SideFile file : files) {
       String name = file.name();
       Optional<String> reason =
@@ -37,12 +41,12 @@ record SideFiles(List<SmallFile> carried, List<Dropped> leftOut) {
             case CONFIG, INDEX -> Optional.of("");
             case STRAY_SHARD -> Optional.of("a shard that the index does not list");
             case OTHER_WEIGHTS -> Optional.of("weights in another form");
-            case CODE ->
-                copyCode
-                    ? Optional.empty()
-                    : Optional.of("remote code; `copy_code: true` in the recipe carries it");
+            case CODE -> reasonToLeaveOutCode(name, copyCode);
             case OTHER -> reasonToLeaveOut(name);
           };
+      if (reason.isEmpty() && !taken.add(outputName(name))) {
+        reason = Optional.of("another file is carried as " + outputName(name));
+      }
       if (reason.isEmpty()) {
         carried.add(new SmallFile(outputName(name), source.readSmall(name, LIMIT), name));
       } else if (!reason.get().isEmpty()) {
@@ -57,9 +61,16 @@ record SideFiles(List<SmallFile> carried, List<Dropped> leftOut) {
     return name.equalsIgnoreCase("README.md") ? "SOURCE_README.md" : name;
   }
 
+  private static Optional<String> reasonToLeaveOutCode(String name, boolean copyCode) {
+    if (!copyCode) {
+      return Optional.of("remote code; `copy_code: true` in the recipe carries it");
+    }
+    return name.contains("/") ? Optional.of(IN_SUBFOLDER) : Optional.empty();
+  }
+
   private static Optional<String> reasonToLeaveOut(String name) {
     if (name.contains("/")) {
-      return Optional.of("in a subfolder; loaders read the model's own folder");
+      return Optional.of(IN_SUBFOLDER);
     }
     if (name.startsWith(".")) {
       return Optional.of("hidden file");

@@ -148,6 +148,8 @@ public final class Conversion {
       } catch (ExecutionException e) {
         if (first == null) {
           first = e.getCause();
+        } else if (first != e.getCause()) {
+          first.addSuppressed(e.getCause());
         }
       }
     }

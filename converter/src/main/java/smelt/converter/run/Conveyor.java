@@ -118,7 +118,11 @@ final class Conveyor implements AutoCloseable {
       try {
         unit.close();
       } catch (IOException e) {
-        failure = e;
+        if (failure == null) {
+          failure = e;
+        } else {
+          failure.addSuppressed(e);
+        }
       }
     }
     open.clear();

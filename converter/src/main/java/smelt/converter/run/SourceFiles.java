@@ -36,7 +36,11 @@ final class SourceFiles implements AutoCloseable {
       try {
         file.close();
       } catch (IOException e) {
-        failure = e;
+        if (failure == null) {
+          failure = e;
+        } else {
+          failure.addSuppressed(e);
+        }
       }
     }
     open.clear();

@@ -137,7 +137,11 @@ final class UnitRun implements AutoCloseable {
       try {
         shard.close();
       } catch (IOException e) {
-        failure = e;
+        if (failure == null) {
+          failure = e;
+        } else {
+          failure.addSuppressed(e);
+        }
       }
     }
     if (failure != null) {
