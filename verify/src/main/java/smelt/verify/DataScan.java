@@ -170,8 +170,7 @@ final class DataScan {
         crcs.put(scan.tensor().name(), scan.crc32c());
       }
     }
-    Optional<String> sha256 =
-        run.digests() ? Optional.of(Sha256.hex(digest)) : Optional.empty();
+    Optional<String> sha256 = run.digests() ? Optional.of(Sha256.hex(digest)) : Optional.empty();
     return new RunResult(anomalies, sha256, crcs, run.end() - run.begin());
   }
 }

@@ -28,6 +28,7 @@ import smelt.converter.run.HeapThrift;
 import smelt.converter.run.MemoryPlan;
 import smelt.converter.run.OutputFolder;
 import smelt.converter.run.StopSignal;
+import smelt.converter.run.ZeroOffsets;
 import smelt.formats.UnsupportedException;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.codec.KernelSet;
@@ -101,12 +102,15 @@ public final class ConvertCommand implements Callable<Integer> {
         AnonymousMemory watched = new AnonymousMemory();
         ModelSource source = Models.open(model)) {
       OutputFolder.refuseOverlap(output, model);
-      Plan plan = Planner.plan(source, Checkpoint.open(source), wanted);
+      Checkpoint checkpoint = Checkpoint.open(source);
+      Plan plan = Planner.plan(source, checkpoint, wanted);
       MemoryPlan memory = MemoryPlan.of(plan, run.threads(), run.memory());
       DiskSpace.require(plan, output);
+      ZeroOffsets.require(source, checkpoint);
       long start = System.nanoTime();
       try (OutputFolder folder = OutputFolder.open(output, plan, source)) {
         begin(folder, chosen, memory);
+        LaunchNotes.of(plan).forEach(terminal::message);
         Conversion.Result result = convert(source, plan, folder, chosen, memory, stop);
         folder.publish();
         double seconds = (System.nanoTime() - start) / 1e9;
@@ -135,7 +139,8 @@ public final class ConvertCommand implements Callable<Integer> {
       terminal.message(
           "nothing to do: "
               + output
-              + " already holds the whole output of this plan (remove it to convert again)");
+              + " already holds the whole output of this plan, from a model with these headers and"
+              + " these norms and routers (remove it to convert again)");
     } else {
       terminal.message("kernels " + chosen.name() + ", " + memory.threads() + " threads");
     }

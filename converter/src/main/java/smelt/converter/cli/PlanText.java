@@ -40,6 +40,7 @@ final class PlanText {
     for (TargetPlan target : plan.targets()) {
       addTarget(lines, target);
     }
+    lines.addAll(LaunchNotes.of(plan));
     addDropped(lines, "dropped tensors", plan.dropped());
     addDropped(lines, "files left out", plan.leftOut());
     lines.add(

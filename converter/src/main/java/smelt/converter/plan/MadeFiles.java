@@ -53,11 +53,11 @@ final class MadeFiles {
     return files;
   }
 
-  /// Loaders of the DeepSeek family know which of its linears are never quantized.
+  /// Loaders of DeepSeek-V3 know which of its linears are never quantized.
   private static boolean knownToLoaders(Architecture architecture) {
     return switch (architecture) {
-      case DEEPSEEK_V2, DEEPSEEK_V3, DEEPSEEK_V32 -> true;
-      case QWEN3_MOE, QWEN2, LLAMA, MIXTRAL -> false;
+      case DEEPSEEK_V3, DEEPSEEK_V32 -> true;
+      case DEEPSEEK_V2, QWEN3_MOE, QWEN2, LLAMA, MIXTRAL -> false;
     };
   }
 

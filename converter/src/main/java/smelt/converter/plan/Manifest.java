@@ -5,6 +5,7 @@ import java.io.OutputStream;
 import java.io.UncheckedIOException;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -35,11 +36,19 @@ public final class Manifest {
   /// @param crc32c by tensor name
   public record Digests(Map<String, String> sha256, Map<String, String> crc32c) {
     String sha256(String file) {
-      return sha256.getOrDefault(file, NO_SHA256);
+      return known(sha256, file);
     }
 
     String crc32c(String tensor) {
-      return crc32c.getOrDefault(tensor, NO_CRC32C);
+      return known(crc32c, tensor);
+    }
+
+    private static String known(Map<String, String> digests, String name) {
+      String digest = digests.get(name);
+      if (digest == null) {
+        throw new IllegalStateException("no digest of " + name);
+      }
+      return digest;
     }
   }
 
@@ -88,11 +97,22 @@ public final class Manifest {
   public static long bytes(Plan plan, TargetPlan target) {
     CountingStream counter = new CountingStream();
     try {
-      write(plan, NO_SHA256, target, new Digests(Map.of(), Map.of()), counter);
+      write(plan, NO_SHA256, target, placeholders(target), counter);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
     return counter.count;
+  }
+
+  private static Digests placeholders(TargetPlan target) {
+    Map<String, String> sha256 = new HashMap<>();
+    Map<String, String> crc32c = new HashMap<>();
+    target.smallFiles().forEach(file -> sha256.put(file.name(), NO_SHA256));
+    for (TargetPlan.Shard shard : target.shards()) {
+      sha256.put(shard.name(), NO_SHA256);
+      shard.layout().tensors().forEach(tensor -> crc32c.put(tensor.name(), NO_CRC32C));
+    }
+    return new Digests(sha256, crc32c);
   }
 
   /// Writes the manifest.

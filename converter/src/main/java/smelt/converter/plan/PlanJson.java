@@ -89,8 +89,7 @@ public final class PlanJson {
                 prefix + file.name(),
                 file.from().isEmpty() ? "made" : "carried",
                 file.bytes().length,
-                Optional.of(
-                    Sha256.hex(file.bytes()))));
+                Optional.of(Sha256.hex(file.bytes()))));
       }
       lines.add(
           new FileLine(

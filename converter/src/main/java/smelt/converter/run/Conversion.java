@@ -4,8 +4,10 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -141,18 +143,16 @@ public final class Conversion {
 
   /// Waits for all workers; after the first failure the others stop at their next tile.
   private void await(List<Future<?>> running) throws IOException, InterruptedException {
-    Throwable first = null;
+    Set<Throwable> failures = new LinkedHashSet<>();
     for (Future<?> worker : running) {
       try {
         worker.get();
       } catch (ExecutionException e) {
-        if (first == null) {
-          first = e.getCause();
-        } else if (first != e.getCause()) {
-          first.addSuppressed(e.getCause());
-        }
+        failures.add(e.getCause());
       }
     }
+    Throwable first = failures.isEmpty() ? null : failures.iterator().next();
+    failures.stream().skip(1).forEach(later -> first.addSuppressed(later));
     switch (first) {
       case null -> {}
       case IOException e -> throw e;

@@ -49,7 +49,9 @@ public final class OutputFolder implements AutoCloseable {
     this.planDigest = planDigest;
     this.lock = lock;
     this.complete = Occupancy.isComplete(path, plan, planDigest);
-    if (!complete) {
+    if (complete) {
+      SameSource.require(source, plan, path);
+    } else {
       begin(source);
     }
   }

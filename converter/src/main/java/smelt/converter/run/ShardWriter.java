@@ -136,11 +136,7 @@ final class ShardWriter implements AutoCloseable {
       }
     }
     return new Receipt.ShardDigest(
-        target,
-        shard.name(),
-        shard.layout().fileSize(),
-        Sha256.hex(sha256),
-        checksums);
+        target, shard.name(), shard.layout().fileSize(), Sha256.hex(sha256), checksums);
   }
 
   private void digest(

@@ -3,6 +3,7 @@ package smelt.converter.run;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import smelt.converter.plan.Job;
 import smelt.formats.BadInputException;
 import smelt.formats.ElementType;
@@ -78,11 +79,31 @@ final class TileWorker {
     for (Job.Output output : tile.job().outputs()) {
       if (tile.job().copies(output)) {
         Transcoder.check(kernels, in, scratch);
+        refuseLeastInt8(tile, in);
         write(tile, output, in);
       } else {
         Tile out = new Tile(output.encoding(), codesOut, 0, scalesOut, 0, in.rows(), in.cols());
         Transcoder.transcode(kernels, in, out, scratch);
         write(tile, output, out);
+      }
+    }
+  }
+
+  /// Nothing that is written holds -128, which kernels that negate codes do not expect; a copy
+  /// would.
+  private static void refuseLeastInt8(UnitRun.Tile tile, Tile in) {
+    if (in.encoding() instanceof Encoding.Plain || in.encoding().type() != ElementType.I8) {
+      return;
+    }
+    for (long i = 0; i < in.rows() * in.cols(); i++) {
+      if (in.codes().get(ValueLayout.JAVA_BYTE, in.codesOffset() + i) == Byte.MIN_VALUE) {
+        SourceTensor codes = tile.job().weight().codes();
+        long index = tile.row() * in.cols() + i;
+        throw new BadInputException(
+            codes.file() + ", tensor " + codes.name() + ", byte " + (codes.offset() + index),
+            "INT8 code -128 at index " + index,
+            "codes from -127 to 127",
+            "convert from the checkpoint that this one was quantized from");
       }
     }
   }

@@ -23,7 +23,8 @@ import tools.jackson.databind.json.JsonMapper;
 /// conversion forces its files to the disk, which `cp` does not, hence the second ratio.
 ///
 /// The shard size is a quarter of the model, because the work on a shard overlaps with that on the
-/// next one: with the usual 5 GB this model would be one shard, which larger models never are.
+/// next one: with the default of 4 GiB this model would be one shard, which larger models never
+/// are.
 public final class ConvertBench {
 
   private static final JsonMapper JSON = JsonMapper.builder().build();

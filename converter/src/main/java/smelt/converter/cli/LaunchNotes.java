@@ -1,0 +1,51 @@
+package smelt.converter.cli;
+
+import java.util.ArrayList;
+import java.util.List;
+import smelt.converter.plan.Job;
+import smelt.converter.plan.Plan;
+import smelt.converter.plan.Unit;
+import smelt.converter.target.Target;
+import smelt.formats.checkpoint.TensorRole;
+import smelt.formats.codec.Encoding;
+
+/// What a runtime must be told at launch because of what the recipe keeps.
+final class LaunchNotes {
+
+  private LaunchNotes() {}
+
+  static List<String> of(Plan plan) {
+    List<String> notes = new ArrayList<>();
+    for (int t = 0; t < plan.targets().size(); t++) {
+      Target target = plan.targets().get(t).spec().target();
+      if (isServedBySglang(target) && sharedDiffersFromRouted(plan, t)) {
+        notes.add(
+            "note     "
+                + target.label()
+                + ": shared and routed experts differ; launch SGLang with"
+                + " --disable-shared-experts-fusion");
+      }
+    }
+    return notes;
+  }
+
+  private static boolean isServedBySglang(Target target) {
+    return switch (target) {
+      case FP8_BLOCK, INT8_CHANNEL, INT8_BLOCK, CT_FP8_BLOCK, CT_FP8_CHANNEL, ASCEND_W8A8 -> true;
+      case BF16, CT_INT8 -> false;
+    };
+  }
+
+  private static boolean sharedDiffersFromRouted(Plan plan, int target) {
+    boolean sharedKept = false;
+    boolean routedQuantized = false;
+    for (Unit unit : plan.units()) {
+      for (Job job : unit.jobs()) {
+        boolean plain = job.outputs().get(target).encoding() instanceof Encoding.Plain;
+        sharedKept |= plain && job.weight().role() instanceof TensorRole.SharedExpert;
+        routedQuantized |= !plain && job.weight().role() instanceof TensorRole.RoutedExpert;
+      }
+    }
+    return sharedKept && routedQuantized;
+  }
+}
