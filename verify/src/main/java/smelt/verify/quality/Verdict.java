@@ -1,0 +1,24 @@
+package smelt.verify.quality;
+
+import java.util.List;
+
+/// Whether a result is good enough, and by what.
+///
+/// @param profile the bounds that were held, such as `w8a8`
+/// @param gates every bound, passed or not
+/// @param worstTensors names of the tensors with the lowest SQNR, the worst first
+/// @param worstLayers numbers of the layers with the lowest local SQNR, the worst first
+public record Verdict(
+    String profile, List<Gate> gates, List<String> worstTensors, List<Integer> worstLayers) {
+
+  public Verdict {
+    gates = List.copyOf(gates);
+    worstTensors = List.copyOf(worstTensors);
+    worstLayers = List.copyOf(worstLayers);
+  }
+
+  /// Whether every bound holds.
+  public boolean passed() {
+    return gates.stream().allMatch(gate -> gate.outcome() == Gate.Outcome.PASS);
+  }
+}
