@@ -1,0 +1,2 @@
+package smelt.calibrate.math;
+public interface MathKernels {}

@@ -1,0 +1,2 @@
+package smelt.calibrate.math;
+public enum RopeLayout { INTERLEAVED, HALVES }
