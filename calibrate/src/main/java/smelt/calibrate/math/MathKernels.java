@@ -1,2 +1,3 @@
 package smelt.calibrate.math;
+
 public interface MathKernels {}

@@ -1,2 +1,6 @@
 package smelt.calibrate.math;
-public enum RopeLayout { INTERLEAVED, HALVES }
+
+public enum RopeLayout {
+  INTERLEAVED,
+  HALVES
+}

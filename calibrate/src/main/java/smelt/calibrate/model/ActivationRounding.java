@@ -39,8 +39,7 @@ final class ActivationRounding {
       case ActivationScheme.PerToken(ElementType type) ->
           throughCodes(new Encoding.Channel(type, ElementType.F32), x);
       case ActivationScheme.PerGroup(ElementType type, int group) ->
-          throughCodes(
-              new Encoding.Block(type, 1, group, ElementType.F32, ScaleFormat.FLOAT), x);
+          throughCodes(new Encoding.Block(type, 1, group, ElementType.F32, ScaleFormat.FLOAT), x);
       case ActivationScheme.PerTensor(float scale, int offset) -> toGrid(scale, offset, x);
     };
   }

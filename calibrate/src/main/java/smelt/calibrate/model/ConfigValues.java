@@ -78,10 +78,7 @@ final class ConfigValues {
   }
 
   private static double positive(ModelConfig config, String key) {
-    double value =
-        config
-            .number(key)
-            .orElseThrow(() -> wrong("no " + key, "a positive number"));
+    double value = config.number(key).orElseThrow(() -> wrong("no " + key, "a positive number"));
     if (value > 0) {
       return value;
     }

@@ -17,8 +17,7 @@ final class ExpertPass {
   private final Matrix norm;
   private final Router router;
 
-  ExpertPass(
-      int layer, FeedForward.Experts experts, Parts parts, LayerOptions options, Matrix norm)
+  ExpertPass(int layer, FeedForward.Experts experts, Parts parts, LayerOptions options, Matrix norm)
       throws IOException {
     this.layer = layer;
     this.experts = experts;
@@ -76,9 +75,7 @@ final class ExpertPass {
   private void route(Matrix input, long first, Routing routing) throws IOException {
     long mark = parts.scratch().mark();
     Matrix logits = parts.scratch().matrix(input.rows(), experts.rule().experts());
-    parts
-        .linears()
-        .multiply(parts.weights().router(layer), input, logits, options.activations());
+    parts.linears().multiply(parts.weights().router(layer), input, logits, options.activations());
     for (long i = 0; i < input.rows(); i++) {
       long token = first + i;
       float[] own = row(logits, i);

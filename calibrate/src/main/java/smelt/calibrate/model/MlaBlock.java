@@ -84,8 +84,7 @@ final class MlaBlock implements AttentionBlock {
     linear(layer, AttentionPart.KV_B, low, both, activations);
   }
 
-  private void linear(
-      int layer, AttentionPart part, Matrix x, Matrix out, Activations activations)
+  private void linear(int layer, AttentionPart part, Matrix x, Matrix out, Activations activations)
       throws IOException {
     linears.multiply(weights.attention(layer, part), x, out, activations);
     if (weights.attentionBias(layer, part).isPresent()) {

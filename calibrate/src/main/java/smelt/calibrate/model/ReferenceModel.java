@@ -18,9 +18,9 @@ import smelt.formats.source.ModelSource;
 /// A checkpoint's forward pass, layer by layer: `embed`, every `layer` in order, `norm`, `logits`.
 ///
 /// Weights stream through one buffer and are never held; memory is the batch's hidden states plus
-/// `scratchBytes`, whatever the model's size. All tokens of a batch go through a layer together. With
-/// too little scratch for that they go in pieces, and the layer's weights are read again for each
-/// piece; what comes out is the same.
+/// `scratchBytes`, whatever the model's size. All tokens of a batch go through a layer together.
+/// With too little scratch for that they go in pieces, and the layer's weights are read again for
+/// each piece; what comes out is the same.
 ///
 /// Numbers are F32 throughout. One thread at a time may use a model.
 public final class ReferenceModel implements AutoCloseable {
@@ -127,7 +127,8 @@ public final class ReferenceModel implements AutoCloseable {
   /// @throws UnsupportedException if a sequence is longer than the model's context limit
   public void embed(TokenBatch batch) throws IOException {
     checkLengths(batch);
-    int[] ids = IntStream.range(0, batch.sequences()).flatMap(s -> Arrays.stream(batch.ids(s))).toArray();
+    int[] ids =
+        IntStream.range(0, batch.sequences()).flatMap(s -> Arrays.stream(batch.ids(s))).toArray();
     checkIds(ids);
     Weight embedding = weights.embedding();
     long mark = scratch.mark();
@@ -278,7 +279,11 @@ public final class ReferenceModel implements AutoCloseable {
     long need = needs.attention(longest, longest);
     if (need > scratch.free()) {
       throw new IllegalArgumentException(
-          "a sequence of " + longest + " tokens takes " + need + " bytes of scratch, there are "
+          "a sequence of "
+              + longest
+              + " tokens takes "
+              + need
+              + " bytes of scratch, there are "
               + scratch.free());
     }
   }

@@ -107,8 +107,7 @@ final class WeightStream implements AutoCloseable {
         first,
         out.rows(),
         (tile, row) -> {
-          Tile to =
-              Tile.plain(f32.type(), out.data(), out.at(row, 0), tile.rows(), tile.cols());
+          Tile to = Tile.plain(f32.type(), out.data(), out.at(row, 0), tile.rows(), tile.cols());
           Transcoder.transcode(kernels, tile, to, work);
         });
     scratch.release(mark);

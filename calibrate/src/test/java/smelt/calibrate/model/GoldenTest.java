@@ -34,8 +34,10 @@ class GoldenTest {
       }
       experts(golden, variant + "/seq" + s, run, first, n);
       double hidden =
-          distance(golden.array(variant + "/seq" + s + ".final_hidden.npy"), run.finalHidden(), first);
-      double logits = distance(golden.array(variant + "/seq" + s + ".logits.npy"), run.logits(), first);
+          distance(
+              golden.array(variant + "/seq" + s + ".final_hidden.npy"), run.finalHidden(), first);
+      double logits =
+          distance(golden.array(variant + "/seq" + s + ".logits.npy"), run.logits(), first);
       assertThat(hidden).as("final hidden state, sequence %d", s).isLessThan(HIDDEN);
       assertThat(logits).as("logits, sequence %d", s).isLessThan(LOGITS);
       first += n;
@@ -72,7 +74,12 @@ class GoldenTest {
             for (int other = 0; other < routing.k(); other++) {
               if (routing.expert(first + token, other) == (int) experts.get(layer, token, rank)) {
                 found = true;
-                worstw = Math.max(worstw, Math.abs(routing.weight(first + token, other) - weights.get(layer, token, rank)));
+                worstw =
+                    Math.max(
+                        worstw,
+                        Math.abs(
+                            routing.weight(first + token, other)
+                                - weights.get(layer, token, rank)));
               }
             }
             assertThat(found).isTrue();

@@ -29,10 +29,7 @@ record SampleRun(
 
   /// What differs from an ordinary run.
   record Setup(
-      String kernels,
-      UnaryOperator<ModelSpec> change,
-      LayerOptions options,
-      long scratchBytes) {
+      String kernels, UnaryOperator<ModelSpec> change, LayerOptions options, long scratchBytes) {
     static final Setup PLAIN =
         new Setup("auto", UnaryOperator.identity(), LayerOptions.PLAIN, 256L << 20);
 
