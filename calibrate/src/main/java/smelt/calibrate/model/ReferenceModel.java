@@ -29,7 +29,7 @@ public final class ReferenceModel implements AutoCloseable {
   private final ModelWeights weights;
   private final ScratchNeeds needs;
   private final Compute compute;
-  private final Arena arena;
+  private final Arena arena = Arena.ofShared();
   private final WeightStream stream;
   private final Scratch scratch;
   private final Linears linears;
@@ -50,7 +50,6 @@ public final class ReferenceModel implements AutoCloseable {
       throw new IllegalArgumentException(
           scratchBytes + " bytes of scratch, needs " + needs.least(1));
     }
-    arena = Arena.ofShared();
     MemorySegment memory = arena.allocate(scratchBytes, Scratch.ALIGNMENT);
     long buffer = needs.buffer(scratchBytes);
     stream = new WeightStream(source, memory.asSlice(0, buffer));

@@ -55,8 +55,8 @@ record ScratchNeeds(
         long values = heads * mla.valueSize();
         int rank = mla.queryRank().orElse(0);
         long widest = Math.max(Math.max(spec.hidden(), values), rank);
-        long both = heads * (mla.plainSize() + mla.valueSize());
-        long latent = mla.latentRank() + mla.rotatedSize();
+        long both = heads * ((long) mla.plainSize() + mla.valueSize());
+        long latent = (long) mla.latentRank() + mla.rotatedSize();
         yield spec.hidden() + 2 * queries + values + both + latent + rank + widest;
       }
       case Attention.Grouped grouped -> {

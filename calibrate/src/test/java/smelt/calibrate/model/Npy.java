@@ -12,6 +12,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /// An array of a NumPy file (format 1.0): little-endian numbers in C order, read as doubles.
+@SuppressWarnings("ArrayRecordComponent")
 record Npy(int[] shape, double[] values) {
 
   private static final Pattern HEADER =

@@ -20,6 +20,7 @@ import smelt.formats.source.ModelSources;
 /// @param layerHidden hidden states of all tokens: of the embedding, then behind each layer
 /// @param routings of the layers that have experts, in order
 /// @param logits of all tokens
+@SuppressWarnings("ArrayRecordComponent")
 record SampleRun(
     List<float[][]> layerHidden,
     float[][] finalHidden,
@@ -83,7 +84,7 @@ record SampleRun(
     model.norm(batch);
     int vocabulary = model.spec().vocabulary();
     Matrix logits = Matrix.zeros(arena, batch.tokens(), vocabulary);
-    long half = vocabulary / 2 + 1;
+    long half = vocabulary / 2 + 1L;
     model.logits(batch.hidden(), 0, half, setup.options(), logits.columns(0, half));
     model.logits(
         batch.hidden(),
