@@ -63,8 +63,8 @@ final class MlaBlock implements AttentionBlock {
     compute.add(normed, span.hidden());
   }
 
-  private void query(int layer, Matrix normed, Matrix query, Activations activations)
-      throws IOException {
+  /// The heads' queries, not rotated yet.
+  void query(int layer, Matrix normed, Matrix query, Activations activations) throws IOException {
     if (mla.queryRank().isEmpty()) {
       linear(layer, AttentionPart.Q, normed, query, activations);
       return;
@@ -84,7 +84,8 @@ final class MlaBlock implements AttentionBlock {
     linear(layer, AttentionPart.KV_B, low, both, activations);
   }
 
-  private void linear(int layer, AttentionPart part, Matrix x, Matrix out, Activations activations)
+  /// One of the layer's linears, with its bias if it has one.
+  void linear(int layer, AttentionPart part, Matrix x, Matrix out, Activations activations)
       throws IOException {
     linears.multiply(weights.attention(layer, part), x, out, activations);
     if (weights.attentionBias(layer, part).isPresent()) {
