@@ -1,0 +1,3 @@
+package smelt.calibrate.math;
+
+public record AttentionShape(int heads, int kvHeads, int qkDim, int vDim, float scale) {}

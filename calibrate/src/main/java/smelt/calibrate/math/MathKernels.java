@@ -1,0 +1,3 @@
+package smelt.calibrate.math;
+
+public interface MathKernels {}

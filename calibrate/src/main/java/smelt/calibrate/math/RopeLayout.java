@@ -1,0 +1,6 @@
+package smelt.calibrate.math;
+
+public enum RopeLayout {
+  INTERLEAVED,
+  HALVES
+}
