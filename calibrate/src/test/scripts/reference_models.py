@@ -150,17 +150,12 @@ def rope_frequencies(config, size):
         def dimension(rotations):
             return size * math.log(old / (rotations * 2 * math.pi)) / (2 * math.log(theta))
 
-        low, high = dimension(s.get("beta_fast", 32)), dimension(s.get("beta_slow", 1))
-        if s.get("truncate", True):
-            low, high = math.floor(low), math.ceil(high)
+        low, high = math.floor(dimension(s.get("beta_fast", 32))), math.ceil(dimension(s.get("beta_slow", 1)))
         low, high = max(low, 0), min(high, size - 1)
         if low == high:
             high += 0.001
         ramp = np.clip((np.arange(size // 2) - low) / (high - low), 0, 1)
-        if "attention_factor" in s:
-            size_factor = s["attention_factor"]
-        else:
-            size_factor = yarn_correction(factor, s.get("mscale", 1)) / yarn_correction(factor, s.get("mscale_all_dim", 0))
+        size_factor = yarn_correction(factor, s.get("mscale", 1)) / yarn_correction(factor, s.get("mscale_all_dim", 0))
         return plain / factor * ramp + plain * (1 - ramp), size_factor
     raise ValueError(kind)
 
@@ -559,18 +554,6 @@ VARIANTS = {
         "linear rope": ({"rope_scaling": {"type": "linear", "factor": 4.0}}, ()),
         "yarn": (
             {"rope_scaling": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}},
-            (),
-        ),
-        "yarn with its own factor": (
-            {
-                "rope_scaling": {
-                    "rope_type": "yarn",
-                    "factor": 4.0,
-                    "original_max_position_embeddings": 64,
-                    "attention_factor": 1.3,
-                    "truncate": False,
-                }
-            },
             (),
         ),
     },
