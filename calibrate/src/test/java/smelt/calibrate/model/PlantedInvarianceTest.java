@@ -18,7 +18,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 /// do not see each other, and a token does not see those behind it: there the numbers must be equal
 /// to the last bit. The number of an expert decides in which order sums are formed, so there they
 /// may differ by roundings.
-class InvarianceTest {
+class PlantedInvarianceTest {
 
   /// Which expert is put at a number: groups of two stay together but change places.
   private static final int[] ORDER = {5, 4, 1, 0, 6, 7, 3, 2};
