@@ -1,183 +1,221 @@
 package smelt.calibrate.math;
 
-import java.lang.foreign.*;
+import static smelt.calibrate.math.Matrix.F32;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import smelt.formats.ElementType;
-import smelt.formats.codec.*;
+import smelt.formats.codec.Kernels;
+import smelt.formats.codec.Tile;
+import smelt.formats.codec.TileDecoder;
 
+/// The operations of the reference model, on a fixed number of threads. What they give does not
+/// depend on that number: each number of a result is computed by one thread, in a fixed order.
+///
+/// Matrices must lie in memory that every thread may use (a shared arena) unless `threads` is 1.
+/// One operation runs at a time.
 public final class Compute implements AutoCloseable {
-  private final Kernels codec;
 
+  private final MathKernels math;
+  private final Kernels codec;
+  private final int threads;
+
+  /// @param threads at least 1; the caller's is one of them
   public Compute(MathKernels math, Kernels codec, int threads) {
+    if (threads < 1) {
+      throw new IllegalArgumentException(threads + " threads");
+    }
+    this.math = math;
     this.codec = codec;
+    this.threads = threads;
   }
 
+  public int threads() {
+    return threads;
+  }
+
+  /// The kernels that weights are decoded with.
   public Kernels codec() {
     return codec;
   }
 
-  static float[] row(Matrix m, long r) {
-    float[] f = new float[(int) m.cols()];
-    MemorySegment.copy(m.data(), Matrix.F32, m.at(r, 0), f, 0, f.length);
-    return f;
-  }
-
-  static void put(float[] f, Matrix m, long r) {
-    MemorySegment.copy(f, 0, m.data(), Matrix.F32, m.at(r, 0), f.length);
-  }
-
-  static float[][] rows(Matrix m) {
-    float[][] o = new float[(int) m.rows()][];
-    for (int i = 0; i < o.length; i++) o[i] = row(m, i);
-    return o;
-  }
-
+  /// `out = x * wT`: `x` is n x k, `w` m x k in any encoding that codecs read, `out` n x m.
   public void multiply(Matrix x, Tile w, Matrix out) {
-    try (Arena a = Arena.ofConfined()) {
-      Matrix f = Matrix.zeros(a, w.rows(), w.cols());
-      Tile to = Tile.plain(ElementType.F32, f.data(), 0, w.rows(), w.cols());
-      Transcoder.transcode(
-          codec, w, to, a.allocate(Transcoder.scratchBytes(w.encoding(), to.encoding(), w.cols())));
-      multiply(x, f, out);
-    }
-  }
-
-  public void multiply(Matrix x, Matrix w, Matrix out) {
-    if (x.cols() != w.cols() || out.rows() != x.rows() || out.cols() != w.rows())
-      throw new IllegalArgumentException(x + " " + w + " " + out);
-    float[][] ws = rows(w);
-    for (long i = 0; i < x.rows(); i++) {
-      float[] a = row(x, i);
-      float[] o = new float[ws.length];
-      for (int j = 0; j < ws.length; j++) {
-        float[] b = ws[j];
-        float s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-        int k = 0;
-        for (; k + 3 < a.length; k += 4) {
-          s0 += a[k] * b[k];
-          s1 += a[k + 1] * b[k + 1];
-          s2 += a[k + 2] * b[k + 2];
-          s3 += a[k + 3] * b[k + 3];
+    check(x.cols() == w.cols() && out.rows() == x.rows() && out.cols() == w.rows(), x, out);
+    long rowBytes = Float.BYTES * w.cols();
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment scratch =
+          arena.allocate(rowBytes + TileDecoder.scratchBytes(w.encoding(), w.cols()), 64);
+      TileDecoder decoder = new TileDecoder(codec, w, scratch, rowBytes);
+      for (long m = 0; m < w.rows(); m++) {
+        decoder.read(m, 0, w.cols(), scratch, 0);
+        for (long n = 0; n < x.rows(); n++) {
+          out.set(n, m, math.dot(x.data(), x.at(n, 0), scratch, 0, w.cols()));
         }
-        for (; k < a.length; k++) s0 += a[k] * b[k];
-        o[j] = (s0 + s1) + (s2 + s3);
       }
-      put(o, out, i);
     }
   }
 
+  /// `out = x * wT`: `x` is n x k, `w` m x k, `out` n x m.
+  public void multiply(Matrix x, Matrix w, Matrix out) {
+    check(x.cols() == w.cols() && out.rows() == x.rows() && out.cols() == w.rows(), x, out);
+    for (long m = 0; m < w.rows(); m++) {
+      Tile row = Tile.plain(ElementType.F32, w.data(), w.at(m, 0), 1, w.cols());
+      multiply(x, row, out.columns(m, 1));
+    }
+  }
+
+  /// `into += x`.
   public void add(Matrix x, Matrix into) {
+    check(x.rows() == into.rows() && x.cols() == into.cols(), x, into);
     for (long i = 0; i < x.rows(); i++) {
-      float[] a = row(x, i), b = row(into, i);
-      for (int j = 0; j < a.length; j++) b[j] += a[j];
-      put(b, into, i);
+      math.addScaled(1, x.data(), x.at(i, 0), into.data(), into.at(i, 0), x.cols());
     }
   }
 
-  public void addRow(Matrix r, Matrix into) {
+  /// Adds one row to every row of `into`.
+  public void addRow(Matrix row, Matrix into) {
+    check(row.rows() == 1 && row.cols() == into.cols(), row, into);
     for (long i = 0; i < into.rows(); i++) {
-      float[] a = row(r, 0), b = row(into, i);
-      for (int j = 0; j < a.length; j++) b[j] += a[j];
-      put(b, into, i);
+      math.addScaled(1, row.data(), row.offset(), into.data(), into.at(i, 0), row.cols());
     }
   }
 
+  /// `out = x / sqrt(mean(x * x) + eps) * weight`, each row by itself; `out` may be `x`.
+  ///
+  /// @param weight one row
   public void rmsNorm(Matrix x, Matrix weight, double eps, Matrix out) {
-    float[] w = row(weight, 0);
+    check(x.rows() == out.rows() && x.cols() == out.cols(), x, out);
+    check(weight.rows() == 1 && weight.cols() == x.cols(), x, weight);
     for (long i = 0; i < x.rows(); i++) {
-      float[] a = row(x, i);
-      double s = 0;
-      for (float v : a) s += (double) v * v;
-      float f = (float) (1 / Math.sqrt(s / a.length + eps));
-      for (int j = 0; j < a.length; j++) a[j] = a[j] * f * w[j];
-      put(a, out, i);
+      math.rmsNorm(
+          x.data(),
+          x.at(i, 0),
+          weight.data(),
+          weight.offset(),
+          eps,
+          out.data(),
+          out.at(i, 0),
+          x.cols());
     }
   }
 
+  /// Norms every head of every row by itself, in place: a row is `heads` runs of `weight.cols()`.
   public void rmsNormHeads(Matrix x, int heads, Matrix weight, double eps) {
-    for (int h = 0; h < heads; h++) {
-      Matrix v = x.columns(h * weight.cols(), weight.cols());
-      rmsNorm(v, weight, eps, v);
+    check(x.cols() == heads * weight.cols(), x, weight);
+    for (int head = 0; head < heads; head++) {
+      Matrix part = x.columns(head * weight.cols(), weight.cols());
+      rmsNorm(part, weight, eps, part);
     }
   }
 
+  /// The softmax of each row, in place.
   public void softmax(Matrix x) {
     for (long i = 0; i < x.rows(); i++) {
-      float[] a = row(x, i);
-      soft(a, a.length);
-      put(a, x, i);
+      math.softmax(x.data(), x.at(i, 0), x.cols());
     }
   }
 
-  static void soft(float[] a, int n) {
-    float m = Float.NEGATIVE_INFINITY;
-    for (int j = 0; j < n; j++) m = Math.max(m, a[j]);
-    double s = 0;
-    for (int j = 0; j < n; j++) {
-      a[j] = (float) Math.exp(a[j] - m);
-      s += a[j];
-    }
-    for (int j = 0; j < n; j++) a[j] = (float) (a[j] / s);
-  }
-
+  /// `out = gate / (1 + exp(-gate)) * up`; `out` may be `gate`.
   public void siluMultiply(Matrix gate, Matrix up, Matrix out) {
+    check(gate.rows() == up.rows() && gate.cols() == up.cols(), gate, up);
+    check(gate.rows() == out.rows() && gate.cols() == out.cols(), gate, out);
     for (long i = 0; i < gate.rows(); i++) {
-      float[] a = row(gate, i), b = row(up, i);
-      for (int j = 0; j < a.length; j++) a[j] = (float) (a[j] / (1 + Math.exp(-a[j])) * b[j]);
-      put(a, out, i);
+      math.siluMultiply(
+          gate.data(),
+          gate.at(i, 0),
+          up.data(),
+          up.at(i, 0),
+          out.data(),
+          out.at(i, 0),
+          gate.cols());
     }
   }
 
+  /// Rotates, in place, the first `2 * cos.cols()` numbers of every head of every row.
+  ///
+  /// @param headStride columns from one head to the next; the first begins at column 0
+  /// @param cos for each row of `x` the cosine of each pair's angle
+  /// @param sin as `cos`
   public void rope(
       Matrix x, int heads, long headStride, Matrix cos, Matrix sin, RopeLayout layout) {
-    int d = (int) cos.cols();
-    for (long i = 0; i < x.rows(); i++)
-      for (int h = 0; h < heads; h++)
-        for (int p = 0; p < d; p++) {
-          long c0 = h * headStride + (layout == RopeLayout.INTERLEAVED ? 2 * p : p),
-              c1 = layout == RopeLayout.INTERLEAVED ? c0 + 1 : c0 + d;
-          float a = x.get(i, c0), b = x.get(i, c1), c = cos.get(i, p), s = sin.get(i, p);
-          x.set(i, c0, a * c - b * s);
-          x.set(i, c1, b * c + a * s);
-        }
-  }
-
-  public void attention(AttentionShape t, Matrix q, Matrix k, Matrix v, Matrix out) {
-    float[][] qs = rows(q), ks = rows(k), vs = rows(v);
-    int off = ks.length - qs.length;
-    int g = t.heads() / t.kvHeads();
-    float[] sc = new float[ks.length];
-    for (int i = 0; i < qs.length; i++) {
-      float[] o = new float[t.heads() * t.vDim()];
-      for (int h = 0; h < t.heads(); h++) {
-        int n = off + i + 1;
-        int kh = h / g;
-        for (int j = 0; j < n; j++) {
-          float s = 0;
-          for (int d = 0; d < t.qkDim(); d++)
-            s += qs[i][h * t.qkDim() + d] * ks[j][kh * t.qkDim() + d];
-          sc[j] = s * t.scale();
-        }
-        soft(sc, n);
-        for (int j = 0; j < n; j++)
-          for (int d = 0; d < t.vDim(); d++)
-            o[h * t.vDim() + d] += sc[j] * vs[j][kh * t.vDim() + d];
+    check(cos.rows() == x.rows() && sin.rows() == x.rows() && sin.cols() == cos.cols(), cos, sin);
+    check((heads - 1) * headStride + 2 * cos.cols() <= x.cols(), x, cos);
+    for (long i = 0; i < x.rows(); i++) {
+      for (int head = 0; head < heads; head++) {
+        long at = x.at(i, head * headStride);
+        math.rope(
+            x.data(), at, cos.data(), cos.at(i, 0), sin.data(), sin.at(i, 0), cos.cols(), layout);
       }
-      put(o, out, i);
     }
   }
 
-  public void gatherRows(Matrix x, int[] rows, Matrix out) {
-    for (int i = 0; i < rows.length; i++) put(row(x, rows[i]), out, i);
+  /// Causal attention of one sequence: query `i` of `n` sees keys 0 to `m - n + i` of `m`.
+  ///
+  /// @param q n x heads * qkDim
+  /// @param k m x kvHeads * qkDim, m at least n
+  /// @param v m x kvHeads * vDim
+  /// @param out n x heads * vDim
+  public void attention(AttentionShape shape, Matrix q, Matrix k, Matrix v, Matrix out) {
+    check(q.cols() == (long) shape.heads() * shape.qkDim() && out.rows() == q.rows(), q, out);
+    check(k.cols() == (long) shape.kvHeads() * shape.qkDim() && k.rows() >= q.rows(), q, k);
+    check(v.cols() == (long) shape.kvHeads() * shape.vDim() && v.rows() == k.rows(), k, v);
+    check(out.cols() == (long) shape.heads() * shape.vDim(), q, out);
+    try (Arena arena = Arena.ofConfined()) {
+      Matrix scores = Matrix.zeros(arena, 1, k.rows());
+      for (int head = 0; head < shape.heads(); head++) {
+        int kvHead = head / (shape.heads() / shape.kvHeads());
+        Matrix keys = k.columns((long) kvHead * shape.qkDim(), shape.qkDim());
+        Matrix values = v.columns((long) kvHead * shape.vDim(), shape.vDim());
+        for (long i = 0; i < q.rows(); i++) {
+          long seen = k.rows() - q.rows() + i + 1;
+          long query = q.at(i, (long) head * shape.qkDim());
+          for (long j = 0; j < seen; j++) {
+            float dot = math.dot(q.data(), query, k.data(), keys.at(j, 0), shape.qkDim());
+            scores.set(0, j, dot * shape.scale());
+          }
+          math.softmax(scores.data(), scores.offset(), seen);
+          Matrix result = out.rows(i, 1).columns((long) head * shape.vDim(), shape.vDim());
+          weighted(scores, values, seen, result);
+        }
+      }
+    }
   }
 
-  public void scatterAdd(Matrix x, int[] rows, float[] f, Matrix into) {
+  private void weighted(Matrix weights, Matrix rows, long count, Matrix out) {
+    long to = out.at(0, 0);
+    out.data().asSlice(to, Float.BYTES * out.cols()).fill((byte) 0);
+    for (long j = 0; j < count; j++) {
+      math.addScaled(weights.get(0, j), rows.data(), rows.at(j, 0), out.data(), to, out.cols());
+    }
+  }
+
+  /// `out[i] = x[rows[i]]`.
+  public void gatherRows(Matrix x, int[] rows, Matrix out) {
+    check(out.rows() == rows.length && out.cols() == x.cols(), x, out);
     for (int i = 0; i < rows.length; i++) {
-      float[] a = row(x, i), b = row(into, rows[i]);
-      for (int j = 0; j < a.length; j++) b[j] += f[i] * a[j];
-      put(b, into, rows[i]);
+      Matrix row = x.rows(rows[i], 1);
+      MemorySegment.copy(row.data(), F32, row.offset(), out.data(), F32, out.at(i, 0), row.cols());
+    }
+  }
+
+  /// `into[rows[i]] += factors[i] * x[i]`, in the order of `i`.
+  public void scatterAdd(Matrix x, int[] rows, float[] factors, Matrix into) {
+    check(x.rows() == rows.length && factors.length == rows.length, x, into);
+    check(x.cols() == into.cols(), x, into);
+    for (int i = 0; i < rows.length; i++) {
+      long to = into.rows(rows[i], 1).offset();
+      math.addScaled(factors[i], x.data(), x.at(i, 0), into.data(), to, x.cols());
     }
   }
 
   @Override
   public void close() {}
+
+  private static void check(boolean fits, Matrix a, Matrix b) {
+    if (!fits) {
+      throw new IllegalArgumentException(
+          "sizes do not fit: " + a.rows() + " x " + a.cols() + ", " + b.rows() + " x " + b.cols());
+    }
+  }
 }

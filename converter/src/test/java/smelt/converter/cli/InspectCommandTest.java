@@ -83,6 +83,23 @@ class InspectCommandTest {
     assertThat(kinds.get("mtp").get("bytes").asLong()).isEqualTo(15_424_227_552L);
   }
 
+  /// The real program, brought to an end that it does not foresee: a heap that is far too small.
+  @Test
+  void aHeapThatRunsOutEndsWith70AndSaysSo() throws IOException {
+    Path model = Files.createDirectories(folder.resolve("deepseek-v3"));
+    DeepSeekV3Fixture.write(model);
+    Program.Result result =
+        Program.smelt()
+            .bare()
+            .jvm("-XX:+UseSerialGC", "-Xmx20m")
+            .go("inspect", "--json", model.toString());
+    assertThat(result.err())
+        .startsWith("error: this is a fault in Smelt")
+        .contains("java.lang.OutOfMemoryError");
+    assertThat(result.exit()).isEqualTo(70);
+    assertThat(result.out()).isEmpty();
+  }
+
   @Test
   void aMissingModelEndsWith3() {
     Program.Result result = Program.smelt().in(folder).go("inspect", "nothing-here");
