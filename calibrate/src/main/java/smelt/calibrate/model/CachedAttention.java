@@ -15,7 +15,7 @@ interface CachedAttention {
     static Needs of(ModelSpec spec) {
       return switch (spec.attention()) {
         case Attention.Mla mla -> CachedMla.needs(mla, spec.hidden());
-        case Attention.Grouped _ -> throw new smelt.formats.UnsupportedException("", "");
+        case Attention.Grouped grouped -> CachedGrouped.needs(grouped, spec.hidden());
       };
     }
   }

@@ -68,13 +68,13 @@ final class CachedMla implements CachedAttention {
         means);
     Matrix values = scratch.matrix(n, (long) mla.heads() * mla.valueSize());
     values(keysAndValues, means, values);
-    block.linear(layer, AttentionPart.O, values, normed, Activations.NONE);
+    parts.attention(layer, AttentionPart.O, values, normed, Activations.NONE);
     compute.add(normed, hidden);
   }
 
   /// Writes the new tokens' part of the cache.
   private void fill(int layer, Matrix normed, Matrix fresh, RopeTables rope) throws IOException {
-    block.linear(layer, AttentionPart.KV_A, normed, fresh, Activations.NONE);
+    parts.attention(layer, AttentionPart.KV_A, normed, fresh, Activations.NONE);
     Matrix latent = fresh.columns(0, mla.latentRank());
     Matrix norm = parts.linears().vector(parts.weights().norm(layer, "self_attn.kv_a_layernorm"));
     parts.compute().rmsNorm(latent, norm, parts.spec().eps(), latent);

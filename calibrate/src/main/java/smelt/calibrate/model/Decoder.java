@@ -47,9 +47,7 @@ public final class Decoder implements AutoCloseable {
   private static CachedAttention attention(Parts parts) {
     return switch (parts.spec().attention()) {
       case Attention.Mla mla -> new CachedMla(mla, parts);
-      case Attention.Grouped _ ->
-          throw new UnsupportedException(
-              "decoding with grouped-query attention", "multi-head latent attention is");
+      case Attention.Grouped grouped -> new CachedGrouped(grouped, parts);
     };
   }
 

@@ -20,6 +20,9 @@ record ScratchNeeds(
   /// Tiles larger than this gain nothing.
   private static final long LARGEST_BUFFER = 16L << 20;
 
+  /// One part in so many of the scratch memory is the buffer, within its limits.
+  private static final long BUFFER_SHARE = 8;
+
   /// Matrices that are taken at once, each of which may lose so much to alignment.
   private static final long SLACK = 32 * Scratch.ALIGNMENT;
 
@@ -79,17 +82,23 @@ record ScratchNeeds(
 
   /// What a run needs whose longest sequence has so many tokens.
   long least(int longest) {
-    return leastBuffer + Math.max(attention(longest, longest), feedForward(1));
+    return withBuffer(Math.max(attention(longest, longest), feedForward(1)));
   }
 
   /// What a run needs to read every weight once for a batch of so many tokens.
   long full(long tokens, int longest) {
-    return LARGEST_BUFFER + Math.max(attention(tokens, longest), feedForward(tokens));
+    return withBuffer(Math.max(attention(tokens, longest), feedForward(tokens)));
+  }
+
+  /// Scratch memory of which so much is left beside the buffer of weights.
+  private long withBuffer(long need) {
+    long share = Scratch.aligned(Math.ceilDiv(need, BUFFER_SHARE - 1)) + Scratch.ALIGNMENT;
+    return Math.addExact(need, Math.max(leastBuffer, Math.min(LARGEST_BUFFER, share)));
   }
 
   /// Of so much scratch memory, how much is the buffer of weights.
   long buffer(long scratchBytes) {
-    long wanted = Math.min(LARGEST_BUFFER, Scratch.aligned(scratchBytes / 8));
+    long wanted = Math.min(LARGEST_BUFFER, Scratch.aligned(scratchBytes / BUFFER_SHARE));
     return Math.max(leastBuffer, wanted);
   }
 

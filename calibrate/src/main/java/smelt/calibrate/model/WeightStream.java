@@ -39,10 +39,9 @@ final class WeightStream implements AutoCloseable {
     this.buffer = buffer;
   }
 
-  /// Bytes of buffer without which no row of a weight can be read.
+  /// Bytes of buffer without which a weight cannot be read: a row of its blocks, or one row.
   static long leastBuffer(Weight weight) {
-    Grid grid = Grid.of(weight);
-    return grid.rowBytes() + grid.scaleRowBytes();
+    return Grid.of(weight).blockRowBytes();
   }
 
   static long rows(Weight weight) {
@@ -167,18 +166,20 @@ final class WeightStream implements AutoCloseable {
       return Math.ceilDiv(rows, blockRows);
     }
 
+    /// Bytes of the rows that share a row of scales, and of these.
+    long blockRowBytes() {
+      return Math.addExact(Math.multiplyExact(blockRows, rowBytes), scaleRowBytes);
+    }
+
     /// Rows of the largest tile that begins at `row` and fits into so many bytes.
     long rowsFrom(long row, long bytes) {
-      long toBlockEnd = blockRows - row % blockRows;
-      long inBlock = (bytes - scaleRowBytes) / rowBytes;
-      if (inBlock < 1) {
-        throw new IllegalStateException("a buffer of " + bytes + " bytes holds no row");
+      long blocks = bytes / blockRowBytes();
+      if (blocks == 0) {
+        throw new IllegalStateException(
+            "a buffer of " + bytes + " bytes, needs " + blockRowBytes());
       }
-      long blocks = bytes / (blockRows * rowBytes + scaleRowBytes);
-      if (toBlockEnd < blockRows || blocks == 0) {
-        return Math.min(toBlockEnd, inBlock);
-      }
-      return blocks * blockRows;
+      long intoBlock = row % blockRows;
+      return intoBlock > 0 ? blockRows - intoBlock : blocks * blockRows;
     }
   }
 }

@@ -10,8 +10,10 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import smelt.calibrate.math.Compute;
 import smelt.calibrate.math.MathKernelSet;
@@ -31,6 +33,9 @@ class DecoderTest {
   /// of 3.6.
   private static final double CLOSE = 2e-4;
 
+  /// As for a whole sequence of these models, see [PlantedModelsTest].
+  private static final double PLANTED = 1e-4;
+
   private static final Decoder.Layered NOBODY = _ -> {};
 
   @ParameterizedTest
@@ -40,7 +45,7 @@ class DecoderTest {
     float[][] whole = SampleRun.of(sample(name), List.of(ids)).logits();
     int[] single = new int[ids.length];
     Arrays.fill(single, 1);
-    assertClose(decode(name, ids, Long.MAX_VALUE, single), whole);
+    assertClose(decode(sample(name), ids, Long.MAX_VALUE, single), whole);
   }
 
   @Test
@@ -48,10 +53,31 @@ class DecoderTest {
     String name = "tiny-deepseek-v3";
     int[] ids = new Random(4).ints(100, 3, 1536).toArray();
     float[][] whole = SampleRun.of(sample(name), List.of(ids)).logits();
-    assertClose(decode(name, ids, Long.MAX_VALUE, 100), whole);
-    assertClose(decode(name, ids, Long.MAX_VALUE, 1, 32, 7, 59, 1), whole);
+    assertClose(decode(sample(name), ids, Long.MAX_VALUE, 100), whole);
+    assertClose(decode(sample(name), ids, Long.MAX_VALUE, 1, 32, 7, 59, 1), whole);
     long little = 512 << 10;
-    assertClose(decode(name, ids, little, 100), whole);
+    assertClose(decode(sample(name), ids, little, 100), whole);
+  }
+
+  @ParameterizedTest
+  @MethodSource("planted")
+  void everyArchitectureDecodesAsAnIndependentImplementationComputes(String name)
+      throws IOException {
+    Planted planted = Planted.of(name);
+    for (int s = 0; s < planted.sequences().size(); s++) {
+      int[] ids = planted.sequences().get(s);
+      double[][] expected = planted.expected().numbers("logits." + s).orElseThrow();
+      int[] single = new int[ids.length];
+      Arrays.fill(single, 1);
+      assertClose(decode(planted.model(), ids, Long.MAX_VALUE, single), expected, PLANTED);
+      int half = ids.length / 2;
+      int[] halves = IntStream.of(half, ids.length - half).filter(n -> n > 0).toArray();
+      assertClose(decode(planted.model(), ids, Long.MAX_VALUE, halves), expected, PLANTED);
+    }
+  }
+
+  static List<String> planted() {
+    return Planted.NAMES;
   }
 
   @Test
@@ -60,7 +86,7 @@ class DecoderTest {
     int[] prompt = ints(golden.path("prompt"));
     int[] expected = ints(golden.path("generated"));
     List<Integer> generated = new ArrayList<>();
-    try (Session session = new Session("tiny-deepseek-v3", 128, Long.MAX_VALUE);
+    try (Session session = new Session(sample("tiny-deepseek-v3"), 128, Long.MAX_VALUE);
         Arena arena = Arena.ofShared()) {
       Matrix logits = Matrix.zeros(arena, 1, session.model.spec().vocabulary());
       Sampler sampler = new Sampler(new Sampler.Sampling.Greedy());
@@ -83,7 +109,7 @@ class DecoderTest {
 
   @Test
   void theCacheHoldsTheCompressedFormOnly() throws IOException {
-    try (Session session = new Session("tiny-deepseek-v3", 512, Long.MAX_VALUE)) {
+    try (Session session = new Session(sample("tiny-deepseek-v3"), 512, Long.MAX_VALUE)) {
       ModelSpec spec = session.model.spec();
       long ropeTables = RopeTables.bytes(spec.rope(), 512);
       assertThat(Decoder.cacheBytes(spec, 512)).isEqualTo(4L * 512 * (128 + 32) * 4 + ropeTables);
@@ -92,7 +118,7 @@ class DecoderTest {
 
   @Test
   void moreThanTheCapacityAndForeignIdsAreRefused() throws IOException {
-    try (Session session = new Session("tiny-deepseek-v3", 4, Long.MAX_VALUE);
+    try (Session session = new Session(sample("tiny-deepseek-v3"), 4, Long.MAX_VALUE);
         Arena arena = Arena.ofShared()) {
       Matrix logits = Matrix.zeros(arena, 1, session.model.spec().vocabulary());
       assertThatThrownBy(() -> session.decoder.append(new int[] {1, 1536}, logits, NOBODY))
@@ -108,7 +134,7 @@ class DecoderTest {
 
   @Test
   void everyLayerIsToldAndMayEndTheSequence() throws IOException {
-    try (Session session = new Session("tiny-deepseek-v3", 4, Long.MAX_VALUE);
+    try (Session session = new Session(sample("tiny-deepseek-v3"), 4, Long.MAX_VALUE);
         Arena arena = Arena.ofShared()) {
       Matrix logits = Matrix.zeros(arena, 1, session.model.spec().vocabulary());
       List<Integer> layers = new ArrayList<>();
@@ -126,10 +152,10 @@ class DecoderTest {
   }
 
   /// Logits of all tokens, read in pieces of these sizes.
-  private static float[][] decode(String name, int[] ids, long scratch, int... sizes)
+  private static float[][] decode(Path folder, int[] ids, long scratch, int... sizes)
       throws IOException {
     List<float[]> rows = new ArrayList<>();
-    try (Session session = new Session(name, ids.length, scratch)) {
+    try (Session session = new Session(folder, ids.length, scratch)) {
       int first = 0;
       for (int size : sizes) {
         try (Arena arena = Arena.ofShared()) {
@@ -144,14 +170,23 @@ class DecoderTest {
   }
 
   private static void assertClose(float[][] pieces, float[][] whole) {
+    assertClose(
+        pieces,
+        Arrays.stream(whole)
+            .map(row -> IntStream.range(0, row.length).mapToDouble(i -> row[i]).toArray())
+            .toArray(double[][]::new),
+        CLOSE);
+  }
+
+  private static void assertClose(float[][] pieces, double[][] whole, double bound) {
     assertThat(pieces.length).isEqualTo(whole.length);
-    double worst = 0;
     for (int token = 0; token < whole.length; token++) {
+      double worst = 0;
       for (int id = 0; id < whole[token].length; id++) {
         worst = Math.max(worst, Math.abs(whole[token][id] - pieces[token][id]));
       }
+      assertThat(worst).as("logits of token %d", token).isLessThan(bound);
     }
-    assertThat(worst).isLessThan(CLOSE);
   }
 
   private static int[] ints(JsonNode array) {
@@ -169,8 +204,8 @@ class DecoderTest {
     private final ReferenceModel model;
     private final Decoder decoder;
 
-    Session(String name, int capacity, long scratch) throws IOException {
-      source = ModelSources.open(sample(name));
+    Session(Path folder, int capacity, long scratch) throws IOException {
+      source = ModelSources.open(folder);
       Checkpoint checkpoint = Checkpoint.open(source);
       compute = new Compute(MathKernelSet.choose("auto"), KernelSet.choose("auto"), 2);
       long enough = Decoder.scratchBytes(checkpoint, Math.min(capacity, 100));
