@@ -96,9 +96,8 @@ public final class Decoder implements AutoCloseable {
   ///
   /// @param ids at least one, in all at most `capacity`
   /// @param logits `[count, vocabulary]`, filled for the last `count` of them
-  /// @param afterLayer is told each layer that is done; what it throws ends the sequence
   /// @throws smelt.formats.BadInputException if an id is not in the vocabulary
-  public void append(int[] ids, Matrix logits, Layered afterLayer) throws IOException {
+  public void append(int[] ids, Matrix logits) throws IOException {
     if (ids.length == 0 || ids.length > capacity - length || logits.rows() > ids.length) {
       throw new IllegalArgumentException(
           ids.length + " tokens behind " + length + " of " + capacity);
@@ -109,19 +108,12 @@ public final class Decoder implements AutoCloseable {
       for (int layer = 0; layer < parts.spec().layerCount(); layer++) {
         attend(layer, batch);
         model.feedForward(layer, batch, LayerOptions.PLAIN);
-        afterLayer.done(layer);
       }
       length += ids.length;
       model.norm(batch);
       Matrix last = batch.hidden().rows(ids.length - logits.rows(), logits.rows());
       model.logits(last, 0, parts.spec().vocabulary(), LayerOptions.PLAIN, logits);
     }
-  }
-
-  /// Is told of a layer that is done.
-  @FunctionalInterface
-  public interface Layered {
-    void done(int layer);
   }
 
   private void attend(int layer, TokenBatch batch) throws IOException {

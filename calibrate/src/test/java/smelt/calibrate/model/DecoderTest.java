@@ -36,8 +36,6 @@ class DecoderTest {
   /// As for a whole sequence of these models, see [PlantedModelsTest].
   private static final double PLANTED = 1e-4;
 
-  private static final Decoder.Layered NOBODY = _ -> {};
-
   @ParameterizedTest
   @ValueSource(strings = {"tiny-deepseek-v3", "tiny-deepseek-v3-fp8"})
   void readingTokenByTokenAgreesWithReadingTheWhole(String name) throws IOException {
@@ -92,7 +90,7 @@ class DecoderTest {
       Sampler sampler = new Sampler(new Sampler.Sampling.Greedy());
       int[] next = prompt;
       for (int i = 0; i < expected.length; i++) {
-        session.decoder.append(next, logits, NOBODY);
+        session.decoder.append(next, logits);
         float[] row = SampleRun.copy(logits)[0];
         next = new int[] {sampler.next(row)};
         generated.add(next[0]);
@@ -121,33 +119,14 @@ class DecoderTest {
     try (Session session = new Session(sample("tiny-deepseek-v3"), 4, Long.MAX_VALUE);
         Arena arena = Arena.ofShared()) {
       Matrix logits = Matrix.zeros(arena, 1, session.model.spec().vocabulary());
-      assertThatThrownBy(() -> session.decoder.append(new int[] {1, 1536}, logits, NOBODY))
+      assertThatThrownBy(() -> session.decoder.append(new int[] {1, 1536}, logits))
           .isInstanceOf(BadInputException.class);
-      session.decoder.append(new int[] {5, 6, 7}, logits, NOBODY);
+      session.decoder.append(new int[] {5, 6, 7}, logits);
       assertThat(session.decoder.length()).isEqualTo(3);
-      assertThatThrownBy(() -> session.decoder.append(new int[] {8, 9}, logits, NOBODY))
+      assertThatThrownBy(() -> session.decoder.append(new int[] {8, 9}, logits))
           .isInstanceOf(IllegalArgumentException.class)
           .hasMessageContaining("2 tokens behind 3 of 4");
-      session.decoder.append(new int[] {8}, logits, NOBODY);
-    }
-  }
-
-  @Test
-  void everyLayerIsToldAndMayEndTheSequence() throws IOException {
-    try (Session session = new Session(sample("tiny-deepseek-v3"), 4, Long.MAX_VALUE);
-        Arena arena = Arena.ofShared()) {
-      Matrix logits = Matrix.zeros(arena, 1, session.model.spec().vocabulary());
-      List<Integer> layers = new ArrayList<>();
-      session.decoder.append(new int[] {5}, logits, layers::add);
-      assertThat(layers).containsExactly(0, 1, 2, 3);
-      assertThatThrownBy(() ->
-              session.decoder.append(
-                  new int[] {5},
-                  logits,
-                  _ -> {
-                    throw new IllegalStateException("stop");
-                  }))
-          .hasMessage("stop");
+      session.decoder.append(new int[] {8}, logits);
     }
   }
 
@@ -160,7 +139,7 @@ class DecoderTest {
       for (int size : sizes) {
         try (Arena arena = Arena.ofShared()) {
           Matrix logits = Matrix.zeros(arena, size, session.model.spec().vocabulary());
-          session.decoder.append(Arrays.copyOfRange(ids, first, first + size), logits, NOBODY);
+          session.decoder.append(Arrays.copyOfRange(ids, first, first + size), logits);
           rows.addAll(List.of(SampleRun.copy(logits)));
           first += size;
         }
