@@ -1,0 +1,6 @@
+/// Compares every weight of a result, decoded, with the source's decoded weight, in one streaming
+/// pass over both.
+///
+/// `Pairing` finds what belongs together, `Side` reads rows of either, `Deviation` sums what
+/// differs, `TensorComparison` runs it on all cores.
+package smelt.verify.tensors;
