@@ -37,6 +37,7 @@ final class GroupedSpec {
 
   private ModelSpec spec() {
     refuseOtherRotations();
+    requireTheta();
     Rope rope = ConfigValues.rope(config, headSize(), RopeLayout.HALVES);
     return new ModelSpec(
         config.hiddenSize(),
@@ -70,6 +71,15 @@ final class GroupedSpec {
     }
   }
 
+  /// Whoever leaves `rope_theta` out means 10,000, except for Mixtral, where runtimes differ.
+  private void requireTheta() {
+    boolean given =
+        config.number("rope_theta").isPresent() || config.section("rope_parameters").isPresent();
+    if (architecture == Architecture.MIXTRAL && !given) {
+      throw wrong("no rope_theta", "the base of the rotation, such as 1000000");
+    }
+  }
+
   private int headSize() {
     int size = config.headDim();
     if (size % 2 != 0) {
@@ -100,11 +110,13 @@ final class GroupedSpec {
   /// checkpoint's reader has found from the config.
   private List<FeedForward> layers() {
     Set<Integer> routed = new HashSet<>();
-    checkpoint.weights().forEach(weight -> {
-      if (weight.role() instanceof TensorRole.Router router) {
-        routed.add(router.layerIndex());
-      }
-    });
+    checkpoint
+        .weights()
+        .forEach(weight -> {
+          if (weight.role() instanceof TensorRole.Router router) {
+            routed.add(router.layerIndex());
+          }
+        });
     List<FeedForward> layers = new ArrayList<>();
     for (int layer = 0; layer < config.numHiddenLayers(); layer++) {
       layers.add(

@@ -68,6 +68,7 @@ class ModelSpecTest {
           llama     | {"rope_scaling": {"rope_type": "llama3", "factor": 8.0, "high_freq_factor": 4.0}} | no low_freq_factor
           llama     | {"rope_scaling": {"rope_type": "llama3", "factor": 8.0, "high_freq_factor": 1.0, "low_freq_factor": 1.0}} | low_freq_factor
           llama     | {"rope_theta": 0.5}                                      | rope_theta 0.5
+          mixtral   | {"rope_theta": null}                                     | no rope_theta
           mixtral   | {"num_experts_per_tok": 9}                               | num_experts_per_tok
           qwen3-moe | {"rms_norm_eps": null}                                   | no rms_norm_eps
           """)

@@ -27,6 +27,7 @@ record Planted(String name, Path folder, TensorFile expected) {
           "mixtral");
 
   private static final int SEQUENCES = 3;
+  static final SampleRun.Setup SETUP = SampleRun.Setup.PLAIN.scratch(4 << 20);
   private static final JsonMapper JSON = JsonMapper.builder().build();
 
   /// The model with one feature changed; where the config decides it, the config's changes, and
@@ -54,7 +55,13 @@ record Planted(String name, Path folder, TensorFile expected) {
 
   /// A run of a checkpoint as small as these, in little memory.
   static SampleRun run(Path checkpoint, List<int[]> sequences) throws IOException {
-    return SampleRun.of(checkpoint, sequences, SampleRun.Setup.PLAIN.scratch(4 << 20));
+    return SampleRun.of(checkpoint, sequences, SETUP);
+  }
+
+  /// The same with scalar kernels, which form the same sums in the same order whatever else there
+  /// is in a batch.
+  static SampleRun runScalar(Path checkpoint, List<int[]> sequences) throws IOException {
+    return SampleRun.of(checkpoint, sequences, SETUP.kernels("scalar"));
   }
 
   /// The checkpoint.

@@ -15,9 +15,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /// What must not change a result, for every architecture. Sequences go through a layer together but
-/// do not see each other, and a token does not see those behind it: there the numbers must be equal
-/// to the last bit. The number of an expert decides in which order sums are formed, so there they
-/// may differ by roundings.
+/// do not see each other, and a token does not see those behind it: with scalar kernels the numbers
+/// must be equal to the last bit. The number of an expert decides in which order sums are formed,
+/// so there they may differ by roundings.
 class PlantedInvarianceTest {
 
   /// Which expert is put at a number: groups of two stay together but change places.
@@ -41,10 +41,10 @@ class PlantedInvarianceTest {
   void sequencesOfABatchDoNotSeeEachOther(String name) throws IOException {
     Planted planted = Planted.of(name);
     List<int[]> sequences = planted.sequences();
-    float[][] together = Planted.run(planted.model(), sequences).logits();
+    float[][] together = Planted.runScalar(planted.model(), sequences).logits();
     int first = 0;
     for (int[] sequence : sequences) {
-      float[][] alone = Planted.run(planted.model(), List.of(sequence)).logits();
+      float[][] alone = Planted.runScalar(planted.model(), List.of(sequence)).logits();
       assertThat(Arrays.copyOfRange(together, first, first + alone.length)).isDeepEqualTo(alone);
       first += alone.length;
     }
@@ -60,10 +60,10 @@ class PlantedInvarianceTest {
     for (int i = shared; i < others.length; i++) {
       others[i] = (ids[i] + 1 + i) % 48;
     }
-    float[][] logits = Planted.run(planted.model(), List.of(ids)).logits();
-    float[][] changed = Planted.run(planted.model(), List.of(others)).logits();
+    float[][] logits = Planted.runScalar(planted.model(), List.of(ids)).logits();
+    float[][] changed = Planted.runScalar(planted.model(), List.of(others)).logits();
     float[][] prefix =
-        Planted.run(planted.model(), List.of(Arrays.copyOf(ids, shared))).logits();
+        Planted.runScalar(planted.model(), List.of(Arrays.copyOf(ids, shared))).logits();
     assertThat(Arrays.copyOf(changed, shared)).isDeepEqualTo(Arrays.copyOf(logits, shared));
     assertThat(prefix).isDeepEqualTo(Arrays.copyOf(logits, shared));
     assertThat(changed[shared]).isNotEqualTo(logits[shared]);
@@ -110,15 +110,16 @@ class PlantedInvarianceTest {
 
   private static TensorFile permuted(TensorFile file) {
     Map<String, TensorFile.Tensor> out = new LinkedHashMap<>(file.tensors());
-    file.tensors().forEach((name, tensor) -> {
-      Matcher expert = EXPERT.matcher(name);
-      if (expert.matches()) {
-        int source = ORDER[Integer.parseInt(expert.group(2))];
-        out.put(name, file.tensors().get(expert.group(1) + source + expert.group(3)));
-      } else if (name.endsWith(".gate.weight") || name.endsWith("e_score_correction_bias")) {
-        out.put(name, tensor.reordered(ORDER));
-      }
-    });
+    file.tensors()
+        .forEach((name, tensor) -> {
+          Matcher expert = EXPERT.matcher(name);
+          if (expert.matches()) {
+            int source = ORDER[Integer.parseInt(expert.group(2))];
+            out.put(name, file.tensors().get(expert.group(1) + source + expert.group(3)));
+          } else if (name.endsWith(".gate.weight") || name.endsWith("e_score_correction_bias")) {
+            out.put(name, tensor.reordered(ORDER));
+          }
+        });
     return new TensorFile(out);
   }
 

@@ -12,6 +12,9 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+import smelt.formats.checkpoint.Checkpoint;
+import smelt.formats.source.ModelSource;
+import smelt.formats.source.ModelSources;
 
 /// Every architecture against an independent implementation in F64, feature by feature.
 ///
@@ -49,7 +52,32 @@ class PlantedModelsTest {
   @MethodSource("models")
   void computesLogitsAndHiddenStates(String name) throws IOException {
     Planted planted = Planted.of(name);
-    SampleRun run = Planted.run(planted.model(), planted.sequences());
+    check(planted, Planted.run(planted.model(), planted.sequences()));
+  }
+
+  @ParameterizedTest
+  @MethodSource("models")
+  void computesThemWithScalarKernels(String name) throws IOException {
+    Planted planted = Planted.of(name);
+    check(planted, Planted.runScalar(planted.model(), planted.sequences()));
+  }
+
+  @ParameterizedTest
+  @MethodSource("models")
+  void computesThemInTheLeastMemory(String name) throws IOException {
+    Planted planted = Planted.of(name);
+    List<int[]> sequences = planted.sequences();
+    int longest = sequences.stream().mapToInt(ids -> ids.length).max().orElseThrow();
+    long least;
+    try (ModelSource source = ModelSources.open(planted.model())) {
+      least = ReferenceModel.leastScratch(Checkpoint.open(source), longest);
+    }
+    SampleRun run = SampleRun.of(planted.model(), sequences, Planted.SETUP.scratch(least));
+    check(planted, run);
+    assertThat(run.bytesRead()).isGreaterThan(Planted.run(planted.model(), sequences).bytesRead());
+  }
+
+  private static void check(Planted planted, SampleRun run) {
     for (int layer = 0; layer + 1 < run.layerHidden().size(); layer++) {
       double[][] hidden = planted.expected().numbers("hidden." + layer + ".0").orElseThrow();
       assertThat(distance(hidden, run.layerHidden().get(layer + 1), 0))
@@ -105,7 +133,10 @@ class PlantedModelsTest {
   }
 
   private static int indexOf(double[] values, double wanted) {
-    return IntStream.range(0, values.length).filter(i -> values[i] == wanted).findFirst().orElse(-1);
+    return IntStream.range(0, values.length)
+        .filter(i -> values[i] == wanted)
+        .findFirst()
+        .orElse(-1);
   }
 
   @ParameterizedTest
@@ -123,10 +154,12 @@ class PlantedModelsTest {
   void wouldNoticeAnotherComputation(String name) throws IOException {
     Planted planted = Planted.of(name);
     SampleRun run = Planted.run(planted.model(), planted.sequences().subList(0, 1));
-    assertThat(planted.variants()).isNotEmpty().allSatisfy(variant -> {
-      double[][] other = planted.expected().numbers(variant.tensor()).orElseThrow();
-      assertThat(distance(other, run.logits(), 0)).as(variant.name()).isGreaterThan(VISIBLE);
-    });
+    assertThat(planted.variants())
+        .isNotEmpty()
+        .allSatisfy(variant -> {
+          double[][] other = planted.expected().numbers(variant.tensor()).orElseThrow();
+          assertThat(distance(other, run.logits(), 0)).as(variant.name()).isGreaterThan(VISIBLE);
+        });
   }
 
   private static double distance(double[][] expected, float[][] rows, int first) {

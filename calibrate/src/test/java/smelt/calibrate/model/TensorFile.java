@@ -79,8 +79,7 @@ record TensorFile(Map<String, Tensor> tensors) {
     List<SafetensorsLayout.Tensor> entries =
         tensors.entrySet().stream()
             .map(e ->
-                new SafetensorsLayout.Tensor(
-                    e.getKey(), e.getValue().type(), e.getValue().shape()))
+                new SafetensorsLayout.Tensor(e.getKey(), e.getValue().type(), e.getValue().shape()))
             .toList();
     SafetensorsLayout layout = SafetensorsLayout.of(entries, Map.of("format", "pt"));
     ByteArrayOutputStream out = new ByteArrayOutputStream();
