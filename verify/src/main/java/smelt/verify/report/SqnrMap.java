@@ -21,6 +21,7 @@ final class SqnrMap {
   private final double bound;
   private final double top;
   private final double step;
+  private final boolean differs;
 
   private SqnrMap(Weights weights, double bound) {
     this.weights = weights;
@@ -32,6 +33,7 @@ final class SqnrMap {
             .filter(Double::isFinite)
             .sorted()
             .toArray();
+    differs = finite.length > 0;
     double low = finite.length == 0 ? 0 : finite[0];
     double high = finite.length == 0 ? 1 : finite[finite.length - 1];
     step = Math.max(1, Math.ceil((high - low) / (Ramp.STEPS - 1)));
@@ -118,8 +120,10 @@ final class SqnrMap {
       double low = top - (i + 1) * step;
       names.add((i == Ramp.STEPS - 1 ? "less" : "≥ " + Figures.fixed(low, 0)));
     }
-    page.open("p", "class", "legend").text("Worst weight of each cell, dB: ");
-    Ramp.key(page, "steps in dB", names);
+    page.open("p", "class", "legend");
+    if (differs) {
+      Ramp.key(page.text("Worst weight of each cell, dB: "), "steps in dB", names);
+    }
     String framed =
         Double.isInfinite(bound)
             ? ""

@@ -113,6 +113,14 @@ class QualityRenderingTest {
   }
 
   @Test
+  void stepsOfErrorAreNamedOnlyWhereThereIsError() {
+    assertThat(QualityRendering.render(Format.HTML, Fixtures.lossless()))
+        .doesNotContain("steps in");
+    assertThat(QualityRendering.render(Format.HTML, Fixtures.passing(Fixtures.SMALL)))
+        .contains("steps in dB");
+  }
+
+  @Test
   void aModelOfDeepSeekSizeFitsThePage() {
     QualityReport report = Fixtures.passing(Fixtures.V3);
     assertThat(report.tensors()).hasSizeGreaterThan(45_000);
