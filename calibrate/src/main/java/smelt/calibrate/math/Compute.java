@@ -34,6 +34,11 @@ public final class Compute implements AutoCloseable {
     return threads;
   }
 
+  /// The kernels that weights are decoded with.
+  public Kernels codec() {
+    return codec;
+  }
+
   /// `out = x * wT`: `x` is n x k, `w` m x k in any encoding that codecs read, `out` n x m.
   public void multiply(Matrix x, Tile w, Matrix out) {
     check(x.cols() == w.cols() && out.rows() == x.rows() && out.cols() == w.rows(), x, out);

@@ -3,6 +3,7 @@ package smelt.formats.checkpoint;
 import java.io.IOException;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.OptionalInt;
 import smelt.formats.BadInputException;
 import smelt.formats.source.ModelSource;
@@ -241,6 +242,35 @@ public final class ModelConfig {
       throw wrong(key, node, "a whole number from " + least + " to " + most);
     }
     return OptionalInt.of(node.intValue());
+  }
+
+  /// A finite number; empty when the key is absent or null.
+  ///
+  /// @throws BadInputException if it holds something else
+  public OptionalDouble number(String key) {
+    JsonNode node = tree.path(key);
+    if (absent(node)) {
+      return OptionalDouble.empty();
+    }
+    if (!node.isNumber() || !Double.isFinite(node.doubleValue())) {
+      throw wrong(key, node, "a finite number");
+    }
+    return OptionalDouble.of(node.doubleValue());
+  }
+
+  /// An object inside the config, such as `rope_scaling`; empty when the key is absent or null. Its
+  /// messages name the key.
+  ///
+  /// @throws BadInputException if it holds something else
+  public Optional<ModelConfig> section(String key) {
+    JsonNode node = tree.path(key);
+    if (absent(node)) {
+      return Optional.empty();
+    }
+    if (node instanceof ObjectNode object) {
+      return Optional.of(new ModelConfig(where + ": " + key, object));
+    }
+    throw wrong(key, node, "an object");
   }
 
   /// A list of whole numbers; empty when the key is absent or null.

@@ -1,0 +1,94 @@
+package smelt.calibrate.model;
+
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Optional;
+import smelt.formats.checkpoint.Checkpoint;
+import smelt.formats.checkpoint.Projection;
+import smelt.formats.checkpoint.TensorRole;
+import smelt.formats.checkpoint.TensorRole.AttentionPart;
+import smelt.formats.checkpoint.Weight;
+
+/// Finds a checkpoint's weights by what they are for.
+final class ModelWeights {
+
+  private final Checkpoint checkpoint;
+  private final Map<TensorRole, Weight> byRole = new HashMap<>();
+
+  ModelWeights(Checkpoint checkpoint) {
+    this.checkpoint = checkpoint;
+    for (Weight weight : checkpoint.weights()) {
+      if (!(weight.role() instanceof TensorRole.Norm)) {
+        byRole.put(weight.role(), weight);
+      }
+    }
+  }
+
+  Weight embedding() {
+    return require(new TensorRole.Embedding());
+  }
+
+  Weight finalNorm() {
+    return require(new TensorRole.FinalNorm());
+  }
+
+  Weight head() {
+    return require(new TensorRole.Head());
+  }
+
+  Weight attention(int layer, AttentionPart part) {
+    return require(new TensorRole.Attention(layer, part));
+  }
+
+  Optional<Weight> attentionBias(int layer, AttentionPart part) {
+    return Optional.ofNullable(byRole.get(new TensorRole.AttentionBias(layer, part)));
+  }
+
+  /// A norm of a layer, by its name in the layer, such as `self_attn.q_a_layernorm`.
+  Weight norm(int layer, String name) {
+    String full = "model.layers." + layer + "." + name + ".weight";
+    return checkpoint.weight(full).orElseThrow(() -> new IllegalStateException("no " + full));
+  }
+
+  Weight router(int layer) {
+    return require(new TensorRole.Router(layer));
+  }
+
+  Weight routerBias(int layer) {
+    return require(new TensorRole.RouterBias(layer));
+  }
+
+  Gated dense(int layer) {
+    return new Gated(
+        require(new TensorRole.DenseMlp(layer, Projection.GATE)),
+        require(new TensorRole.DenseMlp(layer, Projection.UP)),
+        require(new TensorRole.DenseMlp(layer, Projection.DOWN)));
+  }
+
+  Gated expert(int layer, int expert) {
+    return new Gated(
+        require(new TensorRole.RoutedExpert(layer, expert, Projection.GATE)),
+        require(new TensorRole.RoutedExpert(layer, expert, Projection.UP)),
+        require(new TensorRole.RoutedExpert(layer, expert, Projection.DOWN)));
+  }
+
+  Gated sharedExpert(int layer) {
+    return new Gated(
+        require(new TensorRole.SharedExpert(layer, Projection.GATE)),
+        require(new TensorRole.SharedExpert(layer, Projection.UP)),
+        require(new TensorRole.SharedExpert(layer, Projection.DOWN)));
+  }
+
+  /// A checkpoint that opened has every weight of its architecture, so a missing one is an error of
+  /// ours.
+  private Weight require(TensorRole role) {
+    Weight weight = byRole.get(role);
+    if (weight == null) {
+      throw new IllegalStateException("no weight for " + role);
+    }
+    return weight;
+  }
+
+  /// The three weights of a gated linear unit.
+  record Gated(Weight gate, Weight up, Weight down) {}
+}

@@ -1,0 +1,185 @@
+package smelt.calibrate.model;
+
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Objects;
+import smelt.calibrate.math.Matrix;
+import smelt.formats.Shape;
+import smelt.formats.checkpoint.SourceTensor;
+import smelt.formats.checkpoint.Weight;
+import smelt.formats.codec.Encoding;
+import smelt.formats.codec.Kernels;
+import smelt.formats.codec.Tile;
+import smelt.formats.codec.Transcoder;
+import smelt.formats.source.ByteSource;
+import smelt.formats.source.ModelSource;
+
+/// Reads weights as tiles of whole rows, through one buffer: codes first, their scales behind them.
+/// A tile is valid until the next one is read. A vector is one row.
+///
+/// A tile of a block encoding either begins at a row of blocks or lies inside one, so its first
+/// scales are those of its first row.
+final class WeightStream implements AutoCloseable {
+
+  /// What is done with a tile that begins at row `row` of what was asked for.
+  @FunctionalInterface
+  interface TileUse {
+    void use(Tile tile, long row) throws IOException;
+  }
+
+  private final ModelSource source;
+  private final MemorySegment buffer;
+  private final Map<String, ByteSource> files = new HashMap<>();
+  private long bytesRead;
+
+  WeightStream(ModelSource source, MemorySegment buffer) {
+    this.source = source;
+    this.buffer = buffer;
+  }
+
+  /// Bytes of buffer without which a weight cannot be read: a row of its blocks, or one row.
+  static long leastBuffer(Weight weight) {
+    return Grid.of(weight).blockRowBytes();
+  }
+
+  static long rows(Weight weight) {
+    return weight.shape().rank() == 2 ? weight.shape().dim(0) : 1;
+  }
+
+  static long cols(Weight weight) {
+    return weight.shape().rank() == 2 ? weight.shape().dim(1) : weight.shape().elements();
+  }
+
+  /// Reads rows `first` to `first + count` of a weight, in order, in as few tiles as the buffer
+  /// allows.
+  void read(Weight weight, long first, long count, TileUse use) throws IOException {
+    Objects.checkFromIndexSize(first, count, rows(weight));
+    Grid grid = Grid.of(weight);
+    long row = first;
+    while (row < first + count) {
+      long rows = Math.min(first + count - row, grid.rowsFrom(row, buffer.byteSize()));
+      use.use(tile(weight, grid, row, rows), row - first);
+      row += rows;
+    }
+  }
+
+  private Tile tile(Weight weight, Grid grid, long row, long rows) throws IOException {
+    long codeBytes = rows * grid.rowBytes();
+    fill(weight.codes(), row * grid.rowBytes(), buffer.asSlice(0, codeBytes));
+    if (weight.scale().isEmpty()) {
+      return Tile.plain(weight.encoding().type(), buffer, 0, rows, grid.cols());
+    }
+    long scaleBytes = grid.scaleRows(rows) * grid.scaleRowBytes();
+    long scaleAt = row / grid.blockRows() * grid.scaleRowBytes();
+    fill(weight.scale().get(), scaleAt, buffer.asSlice(codeBytes, scaleBytes));
+    return new Tile(weight.encoding(), buffer, 0, buffer, codeBytes, rows, grid.cols());
+  }
+
+  private void fill(SourceTensor tensor, long at, MemorySegment into) throws IOException {
+    Objects.checkFromIndexSize(at, into.byteSize(), tensor.bytes());
+    ByteSource file = files.get(tensor.file());
+    if (file == null) {
+      file = source.open(tensor.file());
+      files.put(tensor.file(), file);
+    }
+    file.read(Math.addExact(tensor.offset(), at), into);
+    bytesRead += into.byteSize();
+  }
+
+  /// Decodes rows of a weight.
+  ///
+  /// @param out as many rows and columns as are asked for
+  /// @throws smelt.formats.codec.NonFiniteException for values that are NaN or infinite
+  void decode(Kernels kernels, Weight weight, long first, Matrix out, Scratch scratch)
+      throws IOException {
+    if (out.stride() != out.cols()) {
+      throw new IllegalArgumentException("rows that do not follow each other");
+    }
+    Encoding f32 = new Encoding.Plain(smelt.formats.ElementType.F32);
+    long need = Transcoder.scratchBytes(weight.encoding(), f32, out.cols());
+    long mark = scratch.mark();
+    MemorySegment work = scratch.bytes(need);
+    read(
+        weight,
+        first,
+        out.rows(),
+        (tile, row) -> {
+          Tile to = Tile.plain(f32.type(), out.data(), out.at(row, 0), tile.rows(), tile.cols());
+          Transcoder.transcode(kernels, tile, to, work);
+        });
+    scratch.release(mark);
+  }
+
+  long bytesRead() {
+    return bytesRead;
+  }
+
+  /// @throws smelt.formats.BadInputException if a file that was read has changed since
+  void checkUnchanged() throws IOException {
+    for (ByteSource file : files.values()) {
+      file.checkUnchanged();
+    }
+  }
+
+  @Override
+  public void close() throws IOException {
+    IOException failure = null;
+    for (ByteSource file : files.values()) {
+      try {
+        file.close();
+      } catch (IOException e) {
+        if (failure == null) {
+          failure = e;
+        } else {
+          failure.addSuppressed(e);
+        }
+      }
+    }
+    files.clear();
+    if (failure != null) {
+      throw failure;
+    }
+  }
+
+  /// How a weight's rows and the rows of its scales lie.
+  ///
+  /// @param blockRows rows that share a row of scales
+  /// @param scaleRowBytes bytes of a row of scales; 0 where there are none
+  private record Grid(long cols, long rowBytes, long blockRows, long scaleRowBytes) {
+
+    static Grid of(Weight weight) {
+      long cols = WeightStream.cols(weight);
+      long rowBytes = weight.encoding().type().bytes(cols);
+      return switch (weight.encoding()) {
+        case Encoding.Plain _ -> new Grid(cols, rowBytes, 1, 0);
+        case Encoding.Channel c -> new Grid(cols, rowBytes, 1, c.scaleType().bytes(1));
+        case Encoding.Block b -> {
+          long perRow = b.scaleShape(Shape.of(1, cols)).orElseThrow().elements();
+          yield new Grid(cols, rowBytes, b.blockRows(), b.scaleType().bytes(perRow));
+        }
+      };
+    }
+
+    long scaleRows(long rows) {
+      return Math.ceilDiv(rows, blockRows);
+    }
+
+    /// Bytes of the rows that share a row of scales, and of these.
+    long blockRowBytes() {
+      return Math.addExact(Math.multiplyExact(blockRows, rowBytes), scaleRowBytes);
+    }
+
+    /// Rows of the largest tile that begins at `row` and fits into so many bytes.
+    long rowsFrom(long row, long bytes) {
+      long blocks = bytes / blockRowBytes();
+      if (blocks == 0) {
+        throw new IllegalStateException(
+            "a buffer of " + bytes + " bytes, needs " + blockRowBytes());
+      }
+      long intoBlock = row % blockRows;
+      return intoBlock > 0 ? blockRows - intoBlock : blocks * blockRows;
+    }
+  }
+}

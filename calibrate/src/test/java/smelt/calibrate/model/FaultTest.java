@@ -1,0 +1,89 @@
+package smelt.calibrate.model;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import smelt.calibrate.model.SampleRun.Setup;
+import smelt.formats.Checkout;
+import tools.jackson.databind.JsonNode;
+
+/// Typical mistakes are planted, and do what they did to an independent implementation: so their
+/// size tells them apart, and none of them is in the model unseen.
+///
+/// Perplexity and the divergence from the model without mistakes are those of the 32 small windows.
+class FaultTest {
+
+  /// Relative, of perplexities.
+  private static final double PERPLEXITY = 1e-4;
+
+  /// Relative, of divergences.
+  private static final double DIVERGENCE = 0.01;
+
+  /// Absolute, of divergences: one token whose routing is a tie within rounding may have other
+  /// experts, which moves the mean over 8192 tokens by up to so much.
+  private static final double TIE = 2e-5;
+
+  private static final Path SAMPLES = Checkout.root().resolve("samples");
+
+  private static Windows windows;
+  private static JsonNode listed;
+  private static float[][] right;
+
+  @TempDir private Path temp;
+
+  static List<Fault> faults() {
+    return Fault.all();
+  }
+
+  @BeforeAll
+  static void runWithoutFaults() throws IOException {
+    Golden golden = Golden.tinyDeepSeek();
+    windows = Windows.few(golden);
+    listed = golden.json("mistakes.json");
+    right = SampleRun.of(SAMPLES.resolve("tiny-deepseek-v3"), windows.inputs()).logits();
+  }
+
+  @AfterAll
+  static void forget() {
+    right = new float[0][];
+  }
+
+  @ParameterizedTest
+  @MethodSource("faults")
+  void aPlantedMistakeDoesWhatItDidElsewhere(Fault fault) throws IOException {
+    Path model = fault.plant(SAMPLES, temp);
+    float[][] wrong =
+        SampleRun.of(model, windows.inputs(), Setup.PLAIN.change(fault.change())).logits();
+    JsonNode expected =
+        listed
+            .valueStream()
+            .filter(node -> node.path("case").stringValue().equals(fault.name()))
+            .findFirst()
+            .orElseThrow();
+    double perplexity = expected.path("ppl_small").doubleValue();
+    double divergence = expected.path("kl").doubleValue();
+    assertThat(windows.perplexity(wrong))
+        .as("perplexity")
+        .isCloseTo(perplexity, within(PERPLEXITY * perplexity));
+    assertThat(Windows.divergence(right, wrong))
+        .as("divergence")
+        .isCloseTo(divergence, within(DIVERGENCE * divergence + TIE));
+  }
+
+  @Test
+  void everyMistakeOnTheListIsPlanted() {
+    assertThat(Stream.concat(Stream.of("correct"), faults().stream().map(Fault::name)))
+        .containsExactlyElementsOf(
+            listed.valueStream().map(node -> node.path("case").stringValue()).toList());
+  }
+}
