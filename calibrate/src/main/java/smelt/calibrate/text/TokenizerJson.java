@@ -21,8 +21,7 @@ final class TokenizerJson {
 
   private static final JsonFactory FACTORY =
       JsonFactory.builder()
-          .streamReadConstraints(
-              StreamReadConstraints.builder().maxNestingDepth(DEEPEST).build())
+          .streamReadConstraints(StreamReadConstraints.builder().maxNestingDepth(DEEPEST).build())
           .build();
 
   private TokenizerJson() {}
@@ -78,9 +77,6 @@ final class TokenizerJson {
 
   private static BadInputException bad(String where, String found) {
     return new BadInputException(
-        where,
-        found,
-        "one JSON object",
-        "copy the file again from where the model was published");
+        where, found, "one JSON object", "copy the file again from where the model was published");
   }
 }
