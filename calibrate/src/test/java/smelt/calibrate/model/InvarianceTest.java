@@ -139,8 +139,7 @@ class InvarianceTest {
       for (int token = 0; token < 32; token++) {
         double sum = 0;
         for (int rank = 0; rank < 4; rank++) {
-          assertThat(routing.expert(token, rank))
-              .isEqualTo(forced.routing().expert(token, rank));
+          assertThat(routing.expert(token, rank)).isEqualTo(forced.routing().expert(token, rank));
           sum += routing.weight(token, rank);
         }
         assertThat(sum).as("weights are renormalised and scaled").isCloseTo(2.5, within(1e-5));
