@@ -41,16 +41,12 @@ final class ConfigValues {
     String type = section.text("rope_type").or(() -> section.text("type")).orElse("default");
     return switch (type) {
       case "default" -> new Rope.Scaling.None();
+      case "linear" -> new Rope.Scaling.Linear(positive(section, "factor"));
       case "yarn" -> yarn(config, section);
-      case "llama3" ->
-          new Rope.Scaling.Llama3(
-              positive(section, "factor"),
-              positive(section, "low_freq_factor"),
-              positive(section, "high_freq_factor"),
-              originalContext(config, section));
+      case "llama3" -> llama3(config, section);
       default ->
           throw new UnsupportedException(
-              ModelConfig.FILE + ": rope scaling " + type, "yarn, llama3 and none are");
+              ModelConfig.FILE + ": rope scaling " + type, "linear, yarn, llama3 and none are");
     };
   }
 
@@ -68,6 +64,18 @@ final class ConfigValues {
         section.number("beta_slow").orElse(1),
         section.number("mscale").orElse(1),
         section.number("mscale_all_dim").orElse(0));
+  }
+
+  private static Rope.Scaling llama3(ModelConfig config, ModelConfig section) {
+    double low = positive(section, "low_freq_factor");
+    double high = positive(section, "high_freq_factor");
+    if (high <= low) {
+      throw wrong(
+          "low_freq_factor " + low + ", high_freq_factor " + high,
+          "a high_freq_factor above low_freq_factor");
+    }
+    return new Rope.Scaling.Llama3(
+        positive(section, "factor"), low, high, originalContext(config, section));
   }
 
   private static double originalContext(ModelConfig config, ModelConfig section) {

@@ -18,6 +18,7 @@ import smelt.formats.checkpoint.TensorRole.AttentionPart;
 final class MlaBlock implements AttentionBlock {
 
   private final Attention.Mla mla;
+  private final Parts parts;
   private final ModelSpec spec;
   private final ModelWeights weights;
   private final Linears linears;
@@ -26,6 +27,7 @@ final class MlaBlock implements AttentionBlock {
 
   MlaBlock(Attention.Mla mla, Parts parts) {
     this.mla = mla;
+    this.parts = parts;
     spec = parts.spec();
     weights = parts.weights();
     linears = parts.linears();
@@ -40,7 +42,7 @@ final class MlaBlock implements AttentionBlock {
     Matrix query = scratch.matrix(n, (long) mla.heads() * mla.querySize());
     query(layer, normed, query, activations);
     Matrix latent = scratch.matrix(n, mla.latentRank() + mla.rotatedSize());
-    linear(layer, AttentionPart.KV_A, normed, latent, activations);
+    parts.attention(layer, AttentionPart.KV_A, normed, latent, activations);
     rotate(span, query, latent.columns(mla.latentRank(), mla.rotatedSize()), rope);
     Matrix both = scratch.matrix(n, (long) mla.heads() * (mla.plainSize() + mla.valueSize()));
     keysAndValues(layer, latent, both, activations);
@@ -59,21 +61,21 @@ final class MlaBlock implements AttentionBlock {
           span.rowsOf(s, values),
           span.rowsOf(s, out));
     }
-    linear(layer, AttentionPart.O, out, normed, activations);
+    parts.attention(layer, AttentionPart.O, out, normed, activations);
     compute.add(normed, span.hidden());
   }
 
   private void query(int layer, Matrix normed, Matrix query, Activations activations)
       throws IOException {
     if (mla.queryRank().isEmpty()) {
-      linear(layer, AttentionPart.Q, normed, query, activations);
+      parts.attention(layer, AttentionPart.Q, normed, query, activations);
       return;
     }
     Matrix low = scratch.matrix(normed.rows(), mla.queryRank().getAsInt());
-    linear(layer, AttentionPart.Q_A, normed, low, activations);
+    parts.attention(layer, AttentionPart.Q_A, normed, low, activations);
     Matrix norm = linears.vector(weights.norm(layer, "self_attn.q_a_layernorm"));
     compute.rmsNorm(low, norm, spec.eps(), low);
-    linear(layer, AttentionPart.Q_B, low, query, activations);
+    parts.attention(layer, AttentionPart.Q_B, low, query, activations);
   }
 
   private void keysAndValues(int layer, Matrix latent, Matrix both, Activations activations)
@@ -81,15 +83,7 @@ final class MlaBlock implements AttentionBlock {
     Matrix low = latent.columns(0, mla.latentRank());
     Matrix norm = linears.vector(weights.norm(layer, "self_attn.kv_a_layernorm"));
     compute.rmsNorm(low, norm, spec.eps(), low);
-    linear(layer, AttentionPart.KV_B, low, both, activations);
-  }
-
-  private void linear(int layer, AttentionPart part, Matrix x, Matrix out, Activations activations)
-      throws IOException {
-    linears.multiply(weights.attention(layer, part), x, out, activations);
-    if (weights.attentionBias(layer, part).isPresent()) {
-      compute.addRow(linears.vector(weights.attentionBias(layer, part).get()), out);
-    }
+    parts.attention(layer, AttentionPart.KV_B, low, both, activations);
   }
 
   private void rotate(Span span, Matrix query, Matrix key, RopeTables rope) {

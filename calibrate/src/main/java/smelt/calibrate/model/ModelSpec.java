@@ -46,9 +46,7 @@ public record ModelSpec(
       case DEEPSEEK_V2, DEEPSEEK_V3 -> DeepSeekSpec.of(config, OptionalInt.empty());
       case DEEPSEEK_V32 ->
           DeepSeekSpec.of(config, OptionalInt.of(config.requireInt("index_topk", 1, 1 << 24)));
-      case QWEN3_MOE, QWEN2, LLAMA, MIXTRAL ->
-          throw new UnsupportedException(
-              "inference of " + checkpoint.architecture().className(), "DeepSeek-V2 and V3 are");
+      case QWEN3_MOE, QWEN2, LLAMA, MIXTRAL -> GroupedSpec.of(checkpoint);
     };
   }
 

@@ -59,9 +59,7 @@ public final class ReferenceModel implements AutoCloseable {
     attention =
         switch (spec.attention()) {
           case Attention.Mla mla -> new MlaBlock(mla, parts);
-          case Attention.Grouped _ ->
-              throw new UnsupportedException(
-                  "inference with grouped-query attention", "multi-head latent attention is");
+          case Attention.Grouped grouped -> new GroupedBlock(grouped, parts);
         };
   }
 
@@ -269,11 +267,15 @@ public final class ReferenceModel implements AutoCloseable {
   private void checkLengths(TokenBatch batch) {
     int longest = batch.longest();
     if (spec.contextLimit().isPresent() && longest > spec.contextLimit().getAsInt()) {
+      int limit = spec.contextLimit().getAsInt();
+      String kind =
+          switch (spec.attention()) {
+            case Attention.Mla _ -> "the sparse attention of index_topk " + limit;
+            case Attention.Grouped _ -> "the sliding_window of " + limit;
+          };
       throw new UnsupportedException(
-          "a sequence of " + longest + " tokens with sparse attention",
-          "up to index_topk = "
-              + spec.contextLimit().getAsInt()
-              + " tokens sparse attention looks at all of them, and is run as full attention");
+          "a sequence of " + longest + " tokens with " + kind,
+          "up to " + limit + " tokens it sees all of them, and is run as full attention");
     }
     long need = needs.attention(longest, longest);
     if (need > scratch.free()) {

@@ -19,6 +19,9 @@ public record Rope(int size, double theta, RopeLayout layout, Scaling scaling) {
 
     record None() implements Scaling {}
 
+    /// All frequencies are divided by `factor`: positions are interpolated.
+    record Linear(double factor) implements Scaling {}
+
     /// YaRN: high frequencies stay, low ones are divided by `factor`, with a linear ramp between
     /// the pairs that turn `betaFast` and `betaSlow` times within `originalContext` positions.
     ///
@@ -67,6 +70,7 @@ public record Rope(int size, double theta, RopeLayout layout, Scaling scaling) {
       frequencies[i] =
           switch (scaling) {
             case Scaling.None _ -> plain;
+            case Scaling.Linear linear -> plain / linear.factor();
             case Scaling.Yarn yarn -> {
               double kept = 1 - ramp(yarn, i);
               yield plain / yarn.factor() * (1 - kept) + plain * kept;
@@ -81,7 +85,7 @@ public record Rope(int size, double theta, RopeLayout layout, Scaling scaling) {
   double rotationFactor() {
     return switch (scaling) {
       case Scaling.Yarn yarn -> yarn.rotationFactor();
-      case Scaling.None _, Scaling.Llama3 _ -> 1;
+      case Scaling.None _, Scaling.Linear _, Scaling.Llama3 _ -> 1;
     };
   }
 

@@ -17,8 +17,9 @@ public record Verdict(
     worstLayers = List.copyOf(worstLayers);
   }
 
-  /// Whether every bound holds.
+  /// Whether there are bounds and every one holds.
   public boolean passed() {
-    return gates.stream().allMatch(gate -> gate.outcome() == Gate.Outcome.PASS);
+    return !gates.isEmpty()
+        && gates.stream().allMatch(gate -> gate.outcome() == Gate.Outcome.PASS);
   }
 }
