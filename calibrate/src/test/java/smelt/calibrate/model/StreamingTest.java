@@ -178,7 +178,7 @@ class StreamingTest {
     assertThatThrownBy(() -> SampleRun.of(folder, List.of(ids(3, 1), ids(65, 1))))
         .isInstanceOf(UnsupportedException.class)
         .hasMessageContaining("65 tokens")
-        .hasMessageContaining("index_topk = 64");
+        .hasMessageContaining("index_topk 64");
   }
 
   @Test
