@@ -126,7 +126,7 @@ class InvarianceTest {
   void prescribingTheOwnExpertsChangesNothing() throws IOException {
     List<int[]> sequences = List.of(ids(20, 6), ids(12, 7));
     SampleRun free = SampleRun.of(sample(), sequences, SCALAR);
-    // One layer's routing serves as an example for all: the weights come from the own scores.
+    // The first expert layer follows itself; the others follow it too, with their own weights.
     Forced forced = new Forced(0, free.routings().get(0));
     SampleRun first =
         SampleRun.of(
