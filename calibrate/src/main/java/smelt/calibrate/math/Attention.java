@@ -7,8 +7,8 @@ import java.lang.foreign.MemorySegment;
 ///
 /// A task is one head and up to `PANELS` panels of queries. Queries lie side by side in a panel, so
 /// rows of keys are multiplied with it as rows of a weight are; so are the columns of the values
-/// with the panel of weights that the softmax makes of the scores. Blocks of keys begin at multiples
-/// of `KEYS`, so what a query gets does not depend on which others are asked with it.
+/// with the panel of weights that the softmax makes of the scores. Blocks of keys begin at
+/// multiples of `KEYS`, so what a query gets does not depend on which others are asked with it.
 final class Attention {
 
   /// Keys of a block.
@@ -40,21 +40,23 @@ final class Attention {
     MemorySegment memory = workspace.atLeast(scratchBytes(shape));
     long perTask = (long) PANELS * math.panelWidth();
     int blocks = Math.toIntExact(Math.ceilDiv(q.rows(), perTask));
-    workers.run(Math.multiplyExact(shape.heads(), blocks), (task, worker) -> {
-      int head = task / blocks;
-      int kvHead = head / (shape.heads() / shape.kvHeads());
-      long first = task % blocks * perTask;
-      long count = Math.min(perTask, q.rows() - first);
-      Head part =
-          new Head(
-              shape,
-              q.rows(first, count).columns((long) head * shape.qkDim(), shape.qkDim()),
-              k.columns((long) kvHead * shape.qkDim(), shape.qkDim()),
-              v.columns((long) kvHead * shape.vDim(), shape.vDim()),
-              out.rows(first, count).columns((long) head * shape.vDim(), shape.vDim()),
-              k.rows() - q.rows() + first);
-      queries(part, space(shape, memory, worker));
-    });
+    workers.run(
+        Math.multiplyExact(shape.heads(), blocks),
+        (task, worker) -> {
+          int head = task / blocks;
+          int kvHead = head / (shape.heads() / shape.kvHeads());
+          long first = task % blocks * perTask;
+          long count = Math.min(perTask, q.rows() - first);
+          Head part =
+              new Head(
+                  shape,
+                  q.rows(first, count).columns((long) head * shape.qkDim(), shape.qkDim()),
+                  k.columns((long) kvHead * shape.qkDim(), shape.qkDim()),
+                  v.columns((long) kvHead * shape.vDim(), shape.vDim()),
+                  out.rows(first, count).columns((long) head * shape.vDim(), shape.vDim()),
+                  k.rows() - q.rows() + first);
+          queries(part, space(shape, memory, worker));
+        });
   }
 
   long scratchBytes(AttentionShape shape) {
@@ -70,7 +72,7 @@ final class Attention {
   }
 
   private static long rowBytes(int width, long rows) {
-    return Float.BYTES * width * rows;
+    return Float.BYTES * rows * width;
   }
 
   private Space space(AttentionShape shape, MemorySegment memory, int worker) {
@@ -157,6 +159,7 @@ final class Attention {
       return;
     }
     MemorySegment memory = space.memory;
+    memory.asSlice(space.scores, rowBytes(width, used)).fill((byte) 0);
     Matrix k = head.k;
     math.multiplyPanel(
         k.data(),
@@ -168,8 +171,7 @@ final class Attention {
         width,
         head.shape.qkDim(),
         memory,
-        space.scores,
-        false);
+        space.scores);
     long results = resultsAt(head, panel, space);
     math.softmaxStep(
         memory,
@@ -193,8 +195,7 @@ final class Attention {
         width,
         used,
         memory,
-        results,
-        true);
+        results);
   }
 
   private void finish(Head head, int panel, Space space) {

@@ -8,8 +8,8 @@ import smelt.formats.codec.Kernels;
 import smelt.formats.codec.Tile;
 
 /// The operations of the reference model, on a fixed number of threads. What they give does not
-/// depend on that number: each number of a result is computed by one thread, in a fixed order.
-/// Nor does it depend on which other rows a matrix has, except that products of up to 8 rows sum in
+/// depend on that number: each number of a result is computed by one thread, in a fixed order. Nor
+/// does it depend on which other rows a matrix has, except that products of up to 8 rows sum in
 /// another order than larger ones.
 ///
 /// Matrices must lie in memory that every thread may use (a shared arena) unless `threads` is 1.
@@ -84,21 +84,27 @@ public final class Compute implements AutoCloseable {
   /// `into += x`.
   public void add(Matrix x, Matrix into) {
     check(x.rows() == into.rows() && x.cols() == into.cols(), x, into);
-    eachRow(x.rows(), x.cols(), (first, end) -> {
-      for (long i = first; i < end; i++) {
-        math.addScaled(1, x.data(), x.at(i, 0), into.data(), into.at(i, 0), x.cols());
-      }
-    });
+    eachRow(
+        x.rows(),
+        x.cols(),
+        (first, end) -> {
+          for (long i = first; i < end; i++) {
+            math.addScaled(1, x.data(), x.at(i, 0), into.data(), into.at(i, 0), x.cols());
+          }
+        });
   }
 
   /// Adds one row to every row of `into`.
   public void addRow(Matrix row, Matrix into) {
     check(row.rows() == 1 && row.cols() == into.cols(), row, into);
-    eachRow(into.rows(), into.cols(), (first, end) -> {
-      for (long i = first; i < end; i++) {
-        math.addScaled(1, row.data(), row.offset(), into.data(), into.at(i, 0), row.cols());
-      }
-    });
+    eachRow(
+        into.rows(),
+        into.cols(),
+        (first, end) -> {
+          for (long i = first; i < end; i++) {
+            math.addScaled(1, row.data(), row.offset(), into.data(), into.at(i, 0), row.cols());
+          }
+        });
   }
 
   /// `out = x / sqrt(mean(x * x) + eps) * weight`, each row by itself; `out` may be `x`.
@@ -107,19 +113,22 @@ public final class Compute implements AutoCloseable {
   public void rmsNorm(Matrix x, Matrix weight, double eps, Matrix out) {
     check(x.rows() == out.rows() && x.cols() == out.cols(), x, out);
     check(weight.rows() == 1 && weight.cols() == x.cols(), x, weight);
-    eachRow(x.rows(), x.cols(), (first, end) -> {
-      for (long i = first; i < end; i++) {
-        math.rmsNorm(
-            x.data(),
-            x.at(i, 0),
-            weight.data(),
-            weight.offset(),
-            eps,
-            out.data(),
-            out.at(i, 0),
-            x.cols());
-      }
-    });
+    eachRow(
+        x.rows(),
+        x.cols(),
+        (first, end) -> {
+          for (long i = first; i < end; i++) {
+            math.rmsNorm(
+                x.data(),
+                x.at(i, 0),
+                weight.data(),
+                weight.offset(),
+                eps,
+                out.data(),
+                out.at(i, 0),
+                x.cols());
+          }
+        });
   }
 
   /// Norms every head of every row by itself, in place: a row is `heads` runs of `weight.cols()`.
@@ -133,29 +142,35 @@ public final class Compute implements AutoCloseable {
 
   /// The softmax of each row, in place.
   public void softmax(Matrix x) {
-    eachRow(x.rows(), x.cols(), (first, end) -> {
-      for (long i = first; i < end; i++) {
-        math.softmax(x.data(), x.at(i, 0), x.cols());
-      }
-    });
+    eachRow(
+        x.rows(),
+        x.cols(),
+        (first, end) -> {
+          for (long i = first; i < end; i++) {
+            math.softmax(x.data(), x.at(i, 0), x.cols());
+          }
+        });
   }
 
   /// `out = gate / (1 + exp(-gate)) * up`; `out` may be `gate`.
   public void siluMultiply(Matrix gate, Matrix up, Matrix out) {
     check(gate.rows() == up.rows() && gate.cols() == up.cols(), gate, up);
     check(gate.rows() == out.rows() && gate.cols() == out.cols(), gate, out);
-    eachRow(gate.rows(), gate.cols(), (first, end) -> {
-      for (long i = first; i < end; i++) {
-        math.siluMultiply(
-            gate.data(),
-            gate.at(i, 0),
-            up.data(),
-            up.at(i, 0),
-            out.data(),
-            out.at(i, 0),
-            gate.cols());
-      }
-    });
+    eachRow(
+        gate.rows(),
+        gate.cols(),
+        (first, end) -> {
+          for (long i = first; i < end; i++) {
+            math.siluMultiply(
+                gate.data(),
+                gate.at(i, 0),
+                up.data(),
+                up.at(i, 0),
+                out.data(),
+                out.at(i, 0),
+                gate.cols());
+          }
+        });
   }
 
   /// Rotates, in place, the first `2 * cos.cols()` numbers of every head of every row.
@@ -167,15 +182,25 @@ public final class Compute implements AutoCloseable {
       Matrix x, int heads, long headStride, Matrix cos, Matrix sin, RopeLayout layout) {
     check(cos.rows() == x.rows() && sin.rows() == x.rows() && sin.cols() == cos.cols(), cos, sin);
     check((heads - 1) * headStride + 2 * cos.cols() <= x.cols(), x, cos);
-    eachRow(x.rows(), x.cols(), (first, end) -> {
-      for (long i = first; i < end; i++) {
-        for (int head = 0; head < heads; head++) {
-          long at = x.at(i, head * headStride);
-          math.rope(
-              x.data(), at, cos.data(), cos.at(i, 0), sin.data(), sin.at(i, 0), cos.cols(), layout);
-        }
-      }
-    });
+    eachRow(
+        x.rows(),
+        x.cols(),
+        (first, end) -> {
+          for (long i = first; i < end; i++) {
+            for (int head = 0; head < heads; head++) {
+              long at = x.at(i, head * headStride);
+              math.rope(
+                  x.data(),
+                  at,
+                  cos.data(),
+                  cos.at(i, 0),
+                  sin.data(),
+                  sin.at(i, 0),
+                  cos.cols(),
+                  layout);
+            }
+          }
+        });
   }
 
   /// Causal attention of one sequence: query `i` of `n` sees keys 0 to `m - n + i` of `m`.
@@ -210,15 +235,17 @@ public final class Compute implements AutoCloseable {
     }
     long perTask = Math.max(STRIPE, Math.ceilDiv(x.cols(), (long) workers.threads()));
     int tasks = Math.toIntExact(Math.ceilDiv(x.cols(), perTask));
-    workers.run(tasks, (task, _) -> {
-      long first = task * perTask;
-      long count = Math.min(perTask, x.cols() - first);
-      for (int i = 0; i < rows.length; i++) {
-        long from = x.at(i, first);
-        long to = into.at(rows[i], first);
-        math.addScaled(factors[i], x.data(), from, into.data(), to, count);
-      }
-    });
+    workers.run(
+        tasks,
+        (task, _) -> {
+          long first = task * perTask;
+          long count = Math.min(perTask, x.cols() - first);
+          for (int i = 0; i < rows.length; i++) {
+            long from = x.at(i, first);
+            long to = into.at(rows[i], first);
+            math.addScaled(factors[i], x.data(), from, into.data(), to, count);
+          }
+        });
   }
 
   @Override

@@ -32,9 +32,8 @@ public interface MathKernels {
       long outOffset,
       long outStride);
 
-  /// `out[r][t] = sum of rows[r][i] * panel[i][t]` for `i < count`; the sums are added to `out`
-  /// where `add` is set. The sum of one `r` and `t` does not depend on the others, on `width` or on
-  /// `rowCount`.
+  /// `out[r][t] += sum of rows[r][i] * panel[i][t]` for `i < count`. What is added to one number of
+  /// `out` does not depend on `width` or `rowCount`.
   ///
   /// @param rowStride bytes from row to row of `rows`
   /// @param panel count x width, row after row
@@ -50,8 +49,7 @@ public interface MathKernels {
       int width,
       int count,
       MemorySegment out,
-      long outOffset,
-      boolean add);
+      long outOffset);
 
   /// `out[r] = sum of rows[r][i] * x[i]` for `i < count`; the sums are added to `out` where `add`
   /// is set. For few `x`, which a panel would waste.
@@ -79,7 +77,7 @@ public interface MathKernels {
   /// @param scores keys x width, row after row; changed
   /// @param seen last key that query 0 sees; negative when it sees none
   /// @param state `width` largest scores, then `width` sums; -infinity and 0 at first. The first
-  ///     step has a key that each query sees.
+  ///   step has a key that each query sees.
   /// @param values valueRows x width; changed
   void softmaxStep(
       MemorySegment scores,

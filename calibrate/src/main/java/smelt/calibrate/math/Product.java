@@ -10,16 +10,16 @@ import smelt.formats.codec.TileDecoder;
 /// The product of a matrix of tokens, `x`, and the transpose of a weight, `w`.
 ///
 /// Tokens are packed once, side by side, into panels of the kernel's width: panels of `DEPTH`
-/// columns, for one run of columns after the other. A task is a few rows of the weight; it decodes
-/// eight rows of `DEPTH` columns at a time, into the first-level cache, and multiplies them with all
-/// panels, which stay in the second-level cache. So a weight is decoded once for every `TOKENS`
-/// tokens and is nowhere transposed; the result, which is smaller, is.
+/// columns, for one run of columns after the other. A task is some rows of the weight; it decodes a
+/// few rows of `DEPTH` columns at a time, into the first-level cache, and multiplies them with all
+/// panels, which stay in the second-level cache with the task's sums. So a weight is decoded once
+/// for every `TOKENS` tokens and is nowhere transposed; the result, which is smaller, is.
 ///
 /// For up to `FEW` tokens nothing is packed: rows of the weight are multiplied with each token.
 ///
-/// A number of the result is the sum, in F32, of sums over `DEPTH` columns, each a chain of fused
-/// multiply-adds in the order of the columns. It does not depend on the other tokens, rows or
-/// threads, except that `FEW` tokens or less are summed in another order.
+/// A number of the result is one sum in the order of the columns. It does not depend on the other
+/// tokens, on rows, threads or the sizes below, except that `FEW` tokens or less are summed in
+/// another order.
 final class Product {
 
   /// Tokens that are packed at once.
@@ -33,11 +33,14 @@ final class Product {
 
   static final int FEW = 8;
 
-  /// Rows of a weight that are decoded at once: what the kernel multiplies at once.
-  private static final int GROUP = 8;
+  /// Rows of a weight that are decoded at once: a multiple of what kernels multiply at once.
+  private static final int GROUP = 6;
+
+  /// The same for few tokens.
+  private static final int FEW_GROUP = 8;
 
   /// Rows of a task, unless that leaves threads without work.
-  private static final int TASK_ROWS = 32;
+  private static final int TASK_ROWS = 120;
 
   private static final int TASKS_PER_THREAD = 4;
 
@@ -131,50 +134,58 @@ final class Product {
   }
 
   private long workerBytes(long panels, long cols) {
-    long sums = panels * TASK_ROWS * math.panelWidth() * Float.BYTES;
-    return scalesBytes(cols) + (long) GROUP * FEW_DEPTH * Float.BYTES + sums;
+    long decoded = (long) FEW_GROUP * FEW_DEPTH * Float.BYTES;
+    return scalesBytes(cols) + decoded + panels * sumsBytes();
+  }
+
+  /// Bytes of the sums of a task's rows and one panel.
+  private long sumsBytes() {
+    return (long) Float.BYTES * TASK_ROWS * math.panelWidth();
   }
 
   private Space space(MemorySegment memory, long shared, int worker, long panels, long cols) {
     long at = shared + worker * workerBytes(panels, cols);
     long decoded = at + scalesBytes(cols);
-    return new Space(memory, at, decoded, decoded + (long) GROUP * FEW_DEPTH * Float.BYTES);
+    return new Space(memory, at, decoded, decoded + (long) FEW_GROUP * FEW_DEPTH * Float.BYTES);
   }
 
-  private int taskRows(long rows) {
-    return rows >= (long) TASK_ROWS * TASKS_PER_THREAD * workers.threads() ? TASK_ROWS : GROUP;
+  private int taskRows(long rows, int group) {
+    long share = Math.ceilDiv(rows, (long) TASKS_PER_THREAD * workers.threads());
+    return (int) Math.min(TASK_ROWS, Math.ceilDiv(share, (long) group) * group);
   }
 
   private void few(Matrix x, Weight w, Matrix out) {
     MemorySegment memory = workspace.atLeast(workers.threads() * workerBytes(0, w.cols()));
-    int taskRows = taskRows(w.rows());
+    int taskRows = taskRows(w.rows(), FEW_GROUP);
     int tasks = Math.toIntExact(Math.ceilDiv(w.rows(), (long) taskRows));
-    workers.run(tasks, (task, worker) -> {
-      Space space = space(memory, 0, worker, 0, w.cols());
-      RowSource source = w.source.apply(space);
-      long first = (long) task * taskRows;
-      long end = Math.min(w.rows(), first + taskRows);
-      for (long row = first; row < end; row += GROUP) {
-        int count = (int) Math.min(GROUP, end - row);
-        for (long col = 0; col < w.cols(); col += FEW_DEPTH) {
-          int depth = (int) Math.min(FEW_DEPTH, w.cols() - col);
-          Rows rows = source.rows(row, count, col, depth);
-          for (long t = 0; t < x.rows(); t++) {
-            math.multiplyRow(
-                rows.data,
-                rows.offset,
-                rows.stride,
-                count,
-                x.data(),
-                x.at(t, col),
-                depth,
-                out.data(),
-                out.at(t, row),
-                col > 0);
+    workers.run(
+        tasks,
+        (task, worker) -> {
+          Space space = space(memory, 0, worker, 0, w.cols());
+          RowSource source = w.source.apply(space);
+          long first = (long) task * taskRows;
+          long end = Math.min(w.rows(), first + taskRows);
+          for (long row = first; row < end; row += FEW_GROUP) {
+            int count = (int) Math.min(FEW_GROUP, end - row);
+            for (long col = 0; col < w.cols(); col += FEW_DEPTH) {
+              int depth = (int) Math.min(FEW_DEPTH, w.cols() - col);
+              Rows rows = source.rows(row, count, col, depth);
+              for (long t = 0; t < x.rows(); t++) {
+                math.multiplyRow(
+                    rows.data,
+                    rows.offset,
+                    rows.stride,
+                    count,
+                    x.data(),
+                    x.at(t, col),
+                    depth,
+                    out.data(),
+                    out.at(t, row),
+                    col > 0);
+              }
+            }
           }
-        }
-      }
-    });
+        });
   }
 
   private void many(Matrix x, Weight w, Matrix out) {
@@ -183,15 +194,17 @@ final class Product {
     long own = workerBytes(panels, w.cols());
     MemorySegment memory = workspace.atLeast(shared + workers.threads() * own);
     workers.run(panels, (panel, _) -> pack(x, panel, panels, memory));
-    int taskRows = taskRows(w.rows());
+    int taskRows = taskRows(w.rows(), GROUP);
     int tasks = Math.toIntExact(Math.ceilDiv(w.rows(), (long) taskRows));
-    workers.run(tasks, (task, worker) -> {
-      Space space = space(memory, shared, worker, panels, w.cols());
-      long first = (long) task * taskRows;
-      int count = (int) Math.min(taskRows, w.rows() - first);
-      sums(w, first, count, x.rows(), space);
-      unpack(space, out, first, count);
-    });
+    workers.run(
+        tasks,
+        (task, worker) -> {
+          Space space = space(memory, shared, worker, panels, w.cols());
+          long first = (long) task * taskRows;
+          int count = (int) Math.min(taskRows, w.rows() - first);
+          sums(w, first, count, x.rows(), space);
+          unpack(space, out, first, count);
+        });
   }
 
   /// Numbers of a panel that count; the rest are zeros.
@@ -205,7 +218,7 @@ final class Product {
   }
 
   private long packedAt(long col, int depth, int panel, int panels) {
-    return Float.BYTES * math.panelWidth() * (col * panels + (long) panel * depth);
+    return Float.BYTES * (col * panels + (long) panel * depth) * math.panelWidth();
   }
 
   private void pack(Matrix x, int panel, int panels, MemorySegment memory) {
@@ -219,14 +232,14 @@ final class Product {
         memory.asSlice(to, (long) Float.BYTES * width * depth).fill((byte) 0);
       }
       long from = x.at((long) panel * math.panelWidth(), col);
-      math.transpose(
-          x.data(), from, stride, tokens, depth, memory, to, (long) Float.BYTES * width);
+      math.transpose(x.data(), from, stride, tokens, depth, memory, to, (long) Float.BYTES * width);
     }
   }
 
   private void sums(Weight w, long first, int count, long tokens, Space space) {
     RowSource source = w.source.apply(space);
     int panels = Math.toIntExact(panels(tokens));
+    space.memory.asSlice(space.sums, panels * sumsBytes()).fill((byte) 0);
     for (long col = 0; col < w.cols(); col += DEPTH) {
       int depth = (int) Math.min(DEPTH, w.cols() - col);
       for (int row = 0; row < count; row += GROUP) {
@@ -244,15 +257,14 @@ final class Product {
               width,
               depth,
               space.memory,
-              sumsAt(space, panel) + (long) Float.BYTES * row * width,
-              col > 0);
+              sumsAt(space, panel) + (long) Float.BYTES * row * width);
         }
       }
     }
   }
 
   private long sumsAt(Space space, int panel) {
-    return space.sums + (long) Float.BYTES * panel * TASK_ROWS * math.panelWidth();
+    return space.sums + panel * sumsBytes();
   }
 
   private void unpack(Space space, Matrix out, long first, int count) {

@@ -60,12 +60,11 @@ final class ScalarMath implements MathKernels {
       int width,
       int count,
       MemorySegment out,
-      long outOffset,
-      boolean add) {
+      long outOffset) {
     for (int r = 0; r < rowCount; r++) {
       for (int t = 0; t < width; t++) {
         long to = (long) r * width + t;
-        double sum = add ? at(out, outOffset, to) : 0;
+        double sum = at(out, outOffset, to);
         for (int i = 0; i < count; i++) {
           double value = at(rows, rowsOffset + rowStride * r, i);
           sum += value * at(panel, panelOffset, (long) i * width + t);
@@ -120,7 +119,8 @@ final class ScalarMath implements MathKernels {
       double sum = factor * at(state, stateOffset, (long) width + t);
       for (int j = 0; j < keys; j++) {
         long to = (long) j * width + t;
-        double weight = j < visible ? Math.exp((double) scale * at(scores, scoresOffset, to) - max) : 0;
+        double weight =
+            j < visible ? Math.exp((double) scale * at(scores, scoresOffset, to) - max) : 0;
         put(scores, scoresOffset, to, weight);
         sum += weight;
       }
@@ -144,7 +144,11 @@ final class ScalarMath implements MathKernels {
     for (int d = 0; d < rowCount; d++) {
       for (int t = 0; t < width; t++) {
         long to = (long) d * width + t;
-        put(values, valuesOffset, to, at(values, valuesOffset, to) / at(divisors, divisorsOffset, t));
+        put(
+            values,
+            valuesOffset,
+            to,
+            at(values, valuesOffset, to) / at(divisors, divisorsOffset, t));
       }
     }
   }

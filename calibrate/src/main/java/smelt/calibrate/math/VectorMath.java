@@ -22,31 +22,33 @@ import jdk.incubator.vector.VectorSpecies;
 /// Memory is expected off the heap, where an arena has it; on the heap the scalar code does the
 /// work, as it does what is left at the end of a run.
 ///
-/// **Panels.** A block of 8 rows by one panel is a sum of outer products: for each `i` one or two
-/// vectors of the panel are multiplied by one number of each row. With `u = 2^-24`, each sum is one
-/// chain of `count` fused multiply-adds in the order of `i` (and one addition with `add`): off by at
-/// most `(count + 1) u / (1 - (count + 1) u)` of the sum of magnitudes, and the same for every
-/// vector width.
+/// **Panels.** A block of `ROWS` rows by one panel is a sum of outer products: for each `i` one or
+/// two vectors of the panel are multiplied by one number of each row. Each sum is one chain of
+/// fused multiply-adds in the order of `i`, so with `u = 2^-24` a chain of `n` is off by at most `n
+/// u / (1
+/// - n u)` of the sum of magnitudes, and is the same for every vector width.
 ///
-/// **Exponentials.** `exp(x) = 2^n exp(r)` with `n` the integer nearest to `x / ln 2` and `r = x - n
-/// ln 2`, `|r| <= 0.347`, subtracted in two parts; `exp(r)` is its Taylor series to `r^7`. What is
-/// left out is below `r^8 / 8! * 1.05 = 5.5e-9`; the last of the fused steps rounds by `u`, those
-/// before it by `0.54 u` and the subtraction by `0.36 u`, all relative to at least 0.7. Together
-/// less than `2^-22` of the result, for `x` from `LEAST_EXP` to `-LEAST_EXP`. Below, the result is
-/// 0, above it is that of the bound. NaN stays NaN.
+/// **Exponentials.** `exp(x) = 2^n exp(r)` with `n` the integer nearest to `x / ln 2` and `r = x -
+/// n ln 2`, `|r| <= 0.347`, subtracted in two parts; `exp(r)` is its Taylor series to `r^7`. What
+/// is left out is below `r^8 / 8! * 1.05 = 5.5e-9`; the last of the fused steps rounds by `u`,
+/// those before it by `0.54 u` and the subtraction by `0.36 u`, all relative to at least 0.7.
+/// Together less than `2^-22` of the result, for `x` from `LEAST_EXP` to `-LEAST_EXP`. Below, the
+/// result is 0, above it is that of the bound. NaN stays NaN.
 final class VectorMath implements MathKernels {
 
   private static final ScalarMath SCALAR = new ScalarMath();
 
   private static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED;
   private static final int LANES = F.length();
-  private static final int BYTES = F.vectorByteSize();
-  private static final int WIDE_BYTES = 2 * BYTES;
+  private static final long BYTES = F.vectorByteSize();
+  private static final long WIDE_BYTES = 2 * BYTES;
   private static final ByteOrder NATIVE = ByteOrder.nativeOrder();
 
-  /// Vectors side by side in a panel. Two give 16 sums, for which processors with 256-bit vectors
-  /// have too few registers.
-  private static final int PANEL_VECTORS = BYTES == 32 ? 1 : 2;
+  /// Rows that are multiplied with a panel of two vectors at once. Their twelve sums, two vectors
+  /// and one factor are as many registers as processors with 256-bit vectors have. With more rows
+  /// the method would also grow beyond what C1, the first of the two JIT compilers, can compile
+  /// ("out of virtual registers"), and might then never reach C2.
+  static final int ROWS = 6;
 
   /// The class of off-heap memory. A cast to it at the head of a kernel tells the JIT what it would
   /// else take from a type profile that it shares with all users of memory segments in the program;
@@ -56,7 +58,7 @@ final class VectorMath implements MathKernels {
   /// Below it `exp` is subnormal.
   private static final float LEAST_EXP = -87.3f;
 
-  private static final float LOG2_E = 1.442695f;
+  private static final float LOG2_E = (float) 1.4426950408889634;
 
   /// Adding it rounds to an integer, half to even, which is then in the low bits of the sum.
   private static final float TO_INTEGER = 0x1.8p23f;
@@ -64,7 +66,7 @@ final class VectorMath implements MathKernels {
   /// The upper bits of ln 2, so few that times `n` is exact, and the rest.
   private static final float LN2_HIGH = 0x1.62e4p-1f;
 
-  private static final float LN2_LOW = (float) (0.693147180559945309417 - 0x1.62e4p-1);
+  private static final float LN2_LOW = (float) (0.6931471805599453 - 0x1.62e4p-1);
 
   private static final float C2 = 1f / 2;
   private static final float C3 = 1f / 6;
@@ -109,7 +111,7 @@ final class VectorMath implements MathKernels {
 
   @Override
   public int panelWidth() {
-    return PANEL_VECTORS * LANES;
+    return 2 * LANES;
   }
 
   @Override
@@ -203,47 +205,36 @@ final class VectorMath implements MathKernels {
       int width,
       int count,
       MemorySegment out,
-      long outOffset,
-      boolean add) {
+      long outOffset) {
     if (!isOffHeap(rows, panel, out)) {
       SCALAR.multiplyPanel(
-          rows,
-          rowsOffset,
-          rowStride,
-          rowCount,
-          panel,
-          panelOffset,
-          width,
-          count,
-          out,
-          outOffset,
-          add);
+          rows, rowsOffset, rowStride, rowCount, panel, panelOffset, width, count, out, outOffset);
       return;
     }
     int r = 0;
     long at = rowsOffset;
     long to = outOffset;
-    for (; r <= rowCount - 8; r += 8) {
+    for (; r <= rowCount - ROWS; r += ROWS) {
       if (width == LANES) {
-        panel8x1(rows, at, rowStride, panel, panelOffset, count, out, to, add);
+        panel6x1(rows, at, rowStride, panel, panelOffset, count, out, to);
       } else {
-        panel8x2(rows, at, rowStride, panel, panelOffset, count, out, to, add);
+        panel6x2(rows, at, rowStride, panel, panelOffset, count, out, to);
       }
-      at += 8 * rowStride;
-      to += 8L * width * Float.BYTES;
+      at += ROWS * rowStride;
+      to += (long) ROWS * width * Float.BYTES;
     }
     for (; r < rowCount; r++) {
       if (width == LANES) {
-        panel1x1(rows, at, panel, panelOffset, count, out, to, add);
+        panel1x1(rows, at, panel, panelOffset, count, out, to);
       } else {
-        panel1x2(rows, at, panel, panelOffset, count, out, to, add);
+        panel1x2(rows, at, panel, panelOffset, count, out, to);
       }
       at += rowStride;
       to += (long) width * Float.BYTES;
     }
   }
 
-  private static void panel8x2(
+  private static void panel6x2(
       MemorySegment rowsMemory,
       long rowsOffset,
       long rowStride,
@@ -251,8 +242,7 @@ final class VectorMath implements MathKernels {
       long panelOffset,
       int count,
       MemorySegment outMemory,
-      long outOffset,
-      boolean add) {
+      long outOffset) {
     MemorySegment rows = OFF_HEAP.cast(rowsMemory);
     MemorySegment panel = OFF_HEAP.cast(panelMemory);
     MemorySegment out = OFF_HEAP.cast(outMemory);
@@ -261,26 +251,20 @@ final class VectorMath implements MathKernels {
     long row3 = row2 + rowStride;
     long row4 = row3 + rowStride;
     long row5 = row4 + rowStride;
-    long row6 = row5 + rowStride;
-    long row7 = row6 + rowStride;
-    FloatVector s0a = FloatVector.zero(F);
-    FloatVector s0b = FloatVector.zero(F);
-    FloatVector s1a = FloatVector.zero(F);
-    FloatVector s1b = FloatVector.zero(F);
-    FloatVector s2a = FloatVector.zero(F);
-    FloatVector s2b = FloatVector.zero(F);
-    FloatVector s3a = FloatVector.zero(F);
-    FloatVector s3b = FloatVector.zero(F);
-    FloatVector s4a = FloatVector.zero(F);
-    FloatVector s4b = FloatVector.zero(F);
-    FloatVector s5a = FloatVector.zero(F);
-    FloatVector s5b = FloatVector.zero(F);
-    FloatVector s6a = FloatVector.zero(F);
-    FloatVector s6b = FloatVector.zero(F);
-    FloatVector s7a = FloatVector.zero(F);
-    FloatVector s7b = FloatVector.zero(F);
+    FloatVector s0a = FloatVector.fromMemorySegment(F, out, outOffset, NATIVE);
+    FloatVector s0b = FloatVector.fromMemorySegment(F, out, outOffset + BYTES, NATIVE);
+    FloatVector s1a = FloatVector.fromMemorySegment(F, out, outOffset + 2 * BYTES, NATIVE);
+    FloatVector s1b = FloatVector.fromMemorySegment(F, out, outOffset + 3 * BYTES, NATIVE);
+    FloatVector s2a = FloatVector.fromMemorySegment(F, out, outOffset + 4 * BYTES, NATIVE);
+    FloatVector s2b = FloatVector.fromMemorySegment(F, out, outOffset + 5 * BYTES, NATIVE);
+    FloatVector s3a = FloatVector.fromMemorySegment(F, out, outOffset + 6 * BYTES, NATIVE);
+    FloatVector s3b = FloatVector.fromMemorySegment(F, out, outOffset + 7 * BYTES, NATIVE);
+    FloatVector s4a = FloatVector.fromMemorySegment(F, out, outOffset + 8 * BYTES, NATIVE);
+    FloatVector s4b = FloatVector.fromMemorySegment(F, out, outOffset + 9 * BYTES, NATIVE);
+    FloatVector s5a = FloatVector.fromMemorySegment(F, out, outOffset + 10 * BYTES, NATIVE);
+    FloatVector s5b = FloatVector.fromMemorySegment(F, out, outOffset + 11 * BYTES, NATIVE);
     for (int i = 0; i < count; i++) {
-      long at = panelOffset + (long) WIDE_BYTES * i;
+      long at = panelOffset + WIDE_BYTES * i;
       FloatVector a = FloatVector.fromMemorySegment(F, panel, at, NATIVE);
       FloatVector b = FloatVector.fromMemorySegment(F, panel, at + BYTES, NATIVE);
       FloatVector x = FloatVector.broadcast(F, rows.get(F32, rowsOffset + 4L * i));
@@ -301,30 +285,6 @@ final class VectorMath implements MathKernels {
       x = FloatVector.broadcast(F, rows.get(F32, row5 + 4L * i));
       s5a = x.fma(a, s5a);
       s5b = x.fma(b, s5b);
-      x = FloatVector.broadcast(F, rows.get(F32, row6 + 4L * i));
-      s6a = x.fma(a, s6a);
-      s6b = x.fma(b, s6b);
-      x = FloatVector.broadcast(F, rows.get(F32, row7 + 4L * i));
-      s7a = x.fma(a, s7a);
-      s7b = x.fma(b, s7b);
-    }
-    if (add) {
-      s0a = s0a.add(FloatVector.fromMemorySegment(F, out, outOffset, NATIVE));
-      s0b = s0b.add(FloatVector.fromMemorySegment(F, out, outOffset + BYTES, NATIVE));
-      s1a = s1a.add(FloatVector.fromMemorySegment(F, out, outOffset + 2 * BYTES, NATIVE));
-      s1b = s1b.add(FloatVector.fromMemorySegment(F, out, outOffset + 3 * BYTES, NATIVE));
-      s2a = s2a.add(FloatVector.fromMemorySegment(F, out, outOffset + 4 * BYTES, NATIVE));
-      s2b = s2b.add(FloatVector.fromMemorySegment(F, out, outOffset + 5 * BYTES, NATIVE));
-      s3a = s3a.add(FloatVector.fromMemorySegment(F, out, outOffset + 6 * BYTES, NATIVE));
-      s3b = s3b.add(FloatVector.fromMemorySegment(F, out, outOffset + 7 * BYTES, NATIVE));
-      s4a = s4a.add(FloatVector.fromMemorySegment(F, out, outOffset + 8 * BYTES, NATIVE));
-      s4b = s4b.add(FloatVector.fromMemorySegment(F, out, outOffset + 9 * BYTES, NATIVE));
-      s5a = s5a.add(FloatVector.fromMemorySegment(F, out, outOffset + 10 * BYTES, NATIVE));
-      s5b = s5b.add(FloatVector.fromMemorySegment(F, out, outOffset + 11 * BYTES, NATIVE));
-      s6a = s6a.add(FloatVector.fromMemorySegment(F, out, outOffset + 12 * BYTES, NATIVE));
-      s6b = s6b.add(FloatVector.fromMemorySegment(F, out, outOffset + 13 * BYTES, NATIVE));
-      s7a = s7a.add(FloatVector.fromMemorySegment(F, out, outOffset + 14 * BYTES, NATIVE));
-      s7b = s7b.add(FloatVector.fromMemorySegment(F, out, outOffset + 15 * BYTES, NATIVE));
     }
     s0a.intoMemorySegment(out, outOffset, NATIVE);
     s0b.intoMemorySegment(out, outOffset + BYTES, NATIVE);
@@ -338,13 +298,9 @@ final class VectorMath implements MathKernels {
     s4b.intoMemorySegment(out, outOffset + 9 * BYTES, NATIVE);
     s5a.intoMemorySegment(out, outOffset + 10 * BYTES, NATIVE);
     s5b.intoMemorySegment(out, outOffset + 11 * BYTES, NATIVE);
-    s6a.intoMemorySegment(out, outOffset + 12 * BYTES, NATIVE);
-    s6b.intoMemorySegment(out, outOffset + 13 * BYTES, NATIVE);
-    s7a.intoMemorySegment(out, outOffset + 14 * BYTES, NATIVE);
-    s7b.intoMemorySegment(out, outOffset + 15 * BYTES, NATIVE);
   }
 
-  private static void panel8x1(
+  private static void panel6x1(
       MemorySegment rowsMemory,
       long rowsOffset,
       long rowStride,
@@ -352,8 +308,7 @@ final class VectorMath implements MathKernels {
       long panelOffset,
       int count,
       MemorySegment outMemory,
-      long outOffset,
-      boolean add) {
+      long outOffset) {
     MemorySegment rows = OFF_HEAP.cast(rowsMemory);
     MemorySegment panel = OFF_HEAP.cast(panelMemory);
     MemorySegment out = OFF_HEAP.cast(outMemory);
@@ -362,18 +317,14 @@ final class VectorMath implements MathKernels {
     long row3 = row2 + rowStride;
     long row4 = row3 + rowStride;
     long row5 = row4 + rowStride;
-    long row6 = row5 + rowStride;
-    long row7 = row6 + rowStride;
-    FloatVector s0 = FloatVector.zero(F);
-    FloatVector s1 = FloatVector.zero(F);
-    FloatVector s2 = FloatVector.zero(F);
-    FloatVector s3 = FloatVector.zero(F);
-    FloatVector s4 = FloatVector.zero(F);
-    FloatVector s5 = FloatVector.zero(F);
-    FloatVector s6 = FloatVector.zero(F);
-    FloatVector s7 = FloatVector.zero(F);
+    FloatVector s0 = FloatVector.fromMemorySegment(F, out, outOffset, NATIVE);
+    FloatVector s1 = FloatVector.fromMemorySegment(F, out, outOffset + BYTES, NATIVE);
+    FloatVector s2 = FloatVector.fromMemorySegment(F, out, outOffset + 2 * BYTES, NATIVE);
+    FloatVector s3 = FloatVector.fromMemorySegment(F, out, outOffset + 3 * BYTES, NATIVE);
+    FloatVector s4 = FloatVector.fromMemorySegment(F, out, outOffset + 4 * BYTES, NATIVE);
+    FloatVector s5 = FloatVector.fromMemorySegment(F, out, outOffset + 5 * BYTES, NATIVE);
     for (int i = 0; i < count; i++) {
-      FloatVector a = FloatVector.fromMemorySegment(F, panel, panelOffset + (long) BYTES * i, NATIVE);
+      FloatVector a = FloatVector.fromMemorySegment(F, panel, panelOffset + BYTES * i, NATIVE);
       FloatVector x = FloatVector.broadcast(F, rows.get(F32, rowsOffset + 4L * i));
       s0 = x.fma(a, s0);
       x = FloatVector.broadcast(F, rows.get(F32, row1 + 4L * i));
@@ -386,20 +337,6 @@ final class VectorMath implements MathKernels {
       s4 = x.fma(a, s4);
       x = FloatVector.broadcast(F, rows.get(F32, row5 + 4L * i));
       s5 = x.fma(a, s5);
-      x = FloatVector.broadcast(F, rows.get(F32, row6 + 4L * i));
-      s6 = x.fma(a, s6);
-      x = FloatVector.broadcast(F, rows.get(F32, row7 + 4L * i));
-      s7 = x.fma(a, s7);
-    }
-    if (add) {
-      s0 = s0.add(FloatVector.fromMemorySegment(F, out, outOffset, NATIVE));
-      s1 = s1.add(FloatVector.fromMemorySegment(F, out, outOffset + BYTES, NATIVE));
-      s2 = s2.add(FloatVector.fromMemorySegment(F, out, outOffset + 2 * BYTES, NATIVE));
-      s3 = s3.add(FloatVector.fromMemorySegment(F, out, outOffset + 3 * BYTES, NATIVE));
-      s4 = s4.add(FloatVector.fromMemorySegment(F, out, outOffset + 4 * BYTES, NATIVE));
-      s5 = s5.add(FloatVector.fromMemorySegment(F, out, outOffset + 5 * BYTES, NATIVE));
-      s6 = s6.add(FloatVector.fromMemorySegment(F, out, outOffset + 6 * BYTES, NATIVE));
-      s7 = s7.add(FloatVector.fromMemorySegment(F, out, outOffset + 7 * BYTES, NATIVE));
     }
     s0.intoMemorySegment(out, outOffset, NATIVE);
     s1.intoMemorySegment(out, outOffset + BYTES, NATIVE);
@@ -407,8 +344,6 @@ final class VectorMath implements MathKernels {
     s3.intoMemorySegment(out, outOffset + 3 * BYTES, NATIVE);
     s4.intoMemorySegment(out, outOffset + 4 * BYTES, NATIVE);
     s5.intoMemorySegment(out, outOffset + 5 * BYTES, NATIVE);
-    s6.intoMemorySegment(out, outOffset + 6 * BYTES, NATIVE);
-    s7.intoMemorySegment(out, outOffset + 7 * BYTES, NATIVE);
   }
 
   private static void panel1x2(
@@ -418,24 +353,19 @@ final class VectorMath implements MathKernels {
       long panelOffset,
       int count,
       MemorySegment outMemory,
-      long outOffset,
-      boolean add) {
+      long outOffset) {
     MemorySegment rows = OFF_HEAP.cast(rowsMemory);
     MemorySegment panel = OFF_HEAP.cast(panelMemory);
     MemorySegment out = OFF_HEAP.cast(outMemory);
-    FloatVector s0a = FloatVector.zero(F);
-    FloatVector s0b = FloatVector.zero(F);
+    FloatVector s0a = FloatVector.fromMemorySegment(F, out, outOffset, NATIVE);
+    FloatVector s0b = FloatVector.fromMemorySegment(F, out, outOffset + BYTES, NATIVE);
     for (int i = 0; i < count; i++) {
-      long at = panelOffset + (long) WIDE_BYTES * i;
+      long at = panelOffset + WIDE_BYTES * i;
       FloatVector a = FloatVector.fromMemorySegment(F, panel, at, NATIVE);
       FloatVector b = FloatVector.fromMemorySegment(F, panel, at + BYTES, NATIVE);
       FloatVector x = FloatVector.broadcast(F, rows.get(F32, rowsOffset + 4L * i));
       s0a = x.fma(a, s0a);
       s0b = x.fma(b, s0b);
-    }
-    if (add) {
-      s0a = s0a.add(FloatVector.fromMemorySegment(F, out, outOffset, NATIVE));
-      s0b = s0b.add(FloatVector.fromMemorySegment(F, out, outOffset + BYTES, NATIVE));
     }
     s0a.intoMemorySegment(out, outOffset, NATIVE);
     s0b.intoMemorySegment(out, outOffset + BYTES, NATIVE);
@@ -448,23 +378,18 @@ final class VectorMath implements MathKernels {
       long panelOffset,
       int count,
       MemorySegment outMemory,
-      long outOffset,
-      boolean add) {
+      long outOffset) {
     MemorySegment rows = OFF_HEAP.cast(rowsMemory);
     MemorySegment panel = OFF_HEAP.cast(panelMemory);
     MemorySegment out = OFF_HEAP.cast(outMemory);
-    FloatVector s0 = FloatVector.zero(F);
+    FloatVector s0 = FloatVector.fromMemorySegment(F, out, outOffset, NATIVE);
     for (int i = 0; i < count; i++) {
-      FloatVector a = FloatVector.fromMemorySegment(F, panel, panelOffset + (long) BYTES * i, NATIVE);
+      FloatVector a = FloatVector.fromMemorySegment(F, panel, panelOffset + BYTES * i, NATIVE);
       FloatVector x = FloatVector.broadcast(F, rows.get(F32, rowsOffset + 4L * i));
       s0 = x.fma(a, s0);
     }
-    if (add) {
-      s0 = s0.add(FloatVector.fromMemorySegment(F, out, outOffset, NATIVE));
-    }
     s0.intoMemorySegment(out, outOffset, NATIVE);
   }
-
 
   /// Four rows at a time, two vectors of each: eight chains of sums.
   @Override
@@ -673,7 +598,12 @@ final class VectorMath implements MathKernels {
       e = e.fma(r, FloatVector.broadcast(F, C3));
       e = e.fma(r, FloatVector.broadcast(F, C2));
       e = e.fma(r, FloatVector.broadcast(F, 1f)).fma(r, FloatVector.broadcast(F, 1f));
-      e = e.mul(n.reinterpretAsInts().add(EXPONENT_BIAS).lanewise(LSHL, FRACTION_BITS).reinterpretAsFloats());
+      e =
+          e.mul(
+              n.reinterpretAsInts()
+                  .add(EXPONENT_BIAS)
+                  .lanewise(LSHL, FRACTION_BITS)
+                  .reinterpretAsFloats());
       e = e.blend(0f, x.compare(LT, LEAST_EXP).or(places.compare(LT, (float) (j - seen))));
       e.intoMemorySegment(scores, at, NATIVE);
       sum = sum.add(e);
@@ -688,7 +618,12 @@ final class VectorMath implements MathKernels {
     e = e.fma(r, FloatVector.broadcast(F, C3));
     e = e.fma(r, FloatVector.broadcast(F, C2));
     e = e.fma(r, FloatVector.broadcast(F, 1f)).fma(r, FloatVector.broadcast(F, 1f));
-    e = e.mul(n.reinterpretAsInts().add(EXPONENT_BIAS).lanewise(LSHL, FRACTION_BITS).reinterpretAsFloats());
+    e =
+        e.mul(
+            n.reinterpretAsInts()
+                .add(EXPONENT_BIAS)
+                .lanewise(LSHL, FRACTION_BITS)
+                .reinterpretAsFloats());
     e = e.blend(0f, x.compare(LT, LEAST_EXP));
     max.intoMemorySegment(state, stateOffset, NATIVE);
     FloatVector.fromMemorySegment(F, state, stateOffset + step, NATIVE)
@@ -779,7 +714,7 @@ final class VectorMath implements MathKernels {
     FloatVector s2 = FloatVector.zero(F);
     FloatVector s3 = FloatVector.zero(F);
     long i = 0;
-    for (; i <= count - 4 * LANES; i += 4 * LANES) {
+    for (; i <= count - 4L * LANES; i += 4L * LANES) {
       long at = xOffset + 4 * i;
       FloatVector a = FloatVector.fromMemorySegment(F, x, at, NATIVE);
       FloatVector b = FloatVector.fromMemorySegment(F, x, at + BYTES, NATIVE);
@@ -838,7 +773,12 @@ final class VectorMath implements MathKernels {
       e = e.fma(r, FloatVector.broadcast(F, C3));
       e = e.fma(r, FloatVector.broadcast(F, C2));
       e = e.fma(r, FloatVector.broadcast(F, 1f)).fma(r, FloatVector.broadcast(F, 1f));
-      e = e.mul(n.reinterpretAsInts().add(EXPONENT_BIAS).lanewise(LSHL, FRACTION_BITS).reinterpretAsFloats());
+      e =
+          e.mul(
+              n.reinterpretAsInts()
+                  .add(EXPONENT_BIAS)
+                  .lanewise(LSHL, FRACTION_BITS)
+                  .reinterpretAsFloats());
       e = e.blend(0f, x.compare(LT, LEAST_EXP));
       e.intoMemorySegment(memory, xOffset + 4 * i, NATIVE);
       sums = sums.add(e);
@@ -878,16 +818,21 @@ final class VectorMath implements MathKernels {
         FloatVector g = FloatVector.fromMemorySegment(F, gate, gateOffset + 4 * i, NATIVE);
         FloatVector x = g.neg();
         x = x.blend(-LEAST_EXP, x.compare(GT, -LEAST_EXP));
-      FloatVector n = x.mul(LOG2_E).add(TO_INTEGER);
-      FloatVector whole = n.sub(TO_INTEGER);
-      FloatVector r = whole.mul(-LN2_LOW).add(whole.fma(FloatVector.broadcast(F, -LN2_HIGH), x));
-      FloatVector e = FloatVector.broadcast(F, C7).fma(r, FloatVector.broadcast(F, C6));
-      e = e.fma(r, FloatVector.broadcast(F, C5));
-      e = e.fma(r, FloatVector.broadcast(F, C4));
-      e = e.fma(r, FloatVector.broadcast(F, C3));
-      e = e.fma(r, FloatVector.broadcast(F, C2));
-      e = e.fma(r, FloatVector.broadcast(F, 1f)).fma(r, FloatVector.broadcast(F, 1f));
-      e = e.mul(n.reinterpretAsInts().add(EXPONENT_BIAS).lanewise(LSHL, FRACTION_BITS).reinterpretAsFloats());
+        FloatVector n = x.mul(LOG2_E).add(TO_INTEGER);
+        FloatVector whole = n.sub(TO_INTEGER);
+        FloatVector r = whole.mul(-LN2_LOW).add(whole.fma(FloatVector.broadcast(F, -LN2_HIGH), x));
+        FloatVector e = FloatVector.broadcast(F, C7).fma(r, FloatVector.broadcast(F, C6));
+        e = e.fma(r, FloatVector.broadcast(F, C5));
+        e = e.fma(r, FloatVector.broadcast(F, C4));
+        e = e.fma(r, FloatVector.broadcast(F, C3));
+        e = e.fma(r, FloatVector.broadcast(F, C2));
+        e = e.fma(r, FloatVector.broadcast(F, 1f)).fma(r, FloatVector.broadcast(F, 1f));
+        e =
+            e.mul(
+                n.reinterpretAsInts()
+                    .add(EXPONENT_BIAS)
+                    .lanewise(LSHL, FRACTION_BITS)
+                    .reinterpretAsFloats());
         e = e.blend(0f, x.compare(LT, LEAST_EXP));
         g.div(e.add(1f))
             .mul(FloatVector.fromMemorySegment(F, up, upOffset + 4 * i, NATIVE))

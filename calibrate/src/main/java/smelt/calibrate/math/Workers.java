@@ -18,7 +18,7 @@ final class Workers implements AutoCloseable {
   @FunctionalInterface
   interface Work {
     /// @param worker who does it, from 0 to one less than the number of threads; a worker does one
-    ///     task at a time
+    ///   task at a time
     void run(int task, int worker);
   }
 

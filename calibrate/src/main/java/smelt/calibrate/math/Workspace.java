@@ -6,10 +6,16 @@ import java.lang.foreign.MemorySegment;
 /// Memory that operations use while they run, kept between them and enlarged when one needs more.
 final class Workspace implements AutoCloseable {
 
-  private Arena arena = Arena.ofShared();
+  private Arena arena;
   private MemorySegment memory = MemorySegment.NULL;
 
+  @SuppressWarnings("MustBeClosed") // until close()
+  Workspace() {
+    arena = Arena.ofShared();
+  }
+
   /// At least `bytes`, with anything in them. What was given before is void.
+  @SuppressWarnings("MustBeClosed") // until close()
   MemorySegment atLeast(long bytes) {
     if (memory.byteSize() < bytes) {
       arena.close();
