@@ -7,6 +7,7 @@ import smelt.converter.cli.Cli;
 import smelt.converter.cli.ConvertCommand;
 import smelt.converter.cli.DiffCommand;
 import smelt.converter.cli.DoctorCommand;
+import smelt.converter.cli.GenerateCommand;
 import smelt.converter.cli.InspectCommand;
 import smelt.converter.cli.Interruption;
 import smelt.converter.cli.PlanCommand;
@@ -35,6 +36,7 @@ public final class Main {
         new PlanCommand(terminal),
         new ConvertCommand(terminal, interruption),
         new CheckCommand(terminal),
+        new GenerateCommand(terminal, System.in),
         new RecipesCommand(terminal),
         new DiffCommand(terminal),
         new DoctorCommand(terminal, () -> KernelSet.choose("auto")));

@@ -33,13 +33,7 @@ final class GroupedBlock implements AttentionBlock {
     Matrix query = parts.scratch().matrix(n, grouped.heads() * size);
     Matrix keys = parts.scratch().matrix(n, grouped.keyValueHeads() * size);
     Matrix values = parts.scratch().matrix(n, keys.cols());
-    parts.attention(layer, AttentionPart.Q, normed, query, activations);
-    parts.attention(layer, AttentionPart.K, normed, keys, activations);
-    parts.attention(layer, AttentionPart.V, normed, values, activations);
-    if (grouped.headNorms()) {
-      normHeads(query, grouped.heads(), layer, "self_attn.q_norm");
-      normHeads(keys, grouped.keyValueHeads(), layer, "self_attn.k_norm");
-    }
+    project(layer, normed, query, keys, values, activations);
     Matrix out = parts.scratch().matrix(n, query.cols());
     AttentionShape shape = shape();
     for (int s = span.first(); s < span.end(); s++) {
@@ -57,7 +51,20 @@ final class GroupedBlock implements AttentionBlock {
     compute.add(normed, span.hidden());
   }
 
-  private AttentionShape shape() {
+  /// Queries, keys and values, normed but not rotated.
+  void project(
+      int layer, Matrix normed, Matrix query, Matrix keys, Matrix values, Activations activations)
+      throws IOException {
+    parts.attention(layer, AttentionPart.Q, normed, query, activations);
+    parts.attention(layer, AttentionPart.K, normed, keys, activations);
+    parts.attention(layer, AttentionPart.V, normed, values, activations);
+    if (grouped.headNorms()) {
+      normHeads(query, grouped.heads(), layer, "self_attn.q_norm");
+      normHeads(keys, grouped.keyValueHeads(), layer, "self_attn.k_norm");
+    }
+  }
+
+  AttentionShape shape() {
     return new AttentionShape(
         grouped.heads(),
         grouped.keyValueHeads(),
@@ -71,7 +78,7 @@ final class GroupedBlock implements AttentionBlock {
     compute.rmsNormHeads(x, heads, weight, parts.spec().eps());
   }
 
-  private void rotate(Matrix x, int heads, RopeTables rope) {
+  void rotate(Matrix x, int heads, RopeTables rope) {
     compute.rope(
         x, heads, grouped.headSize(), rope.cos(), rope.sin(), parts.spec().rope().layout());
   }

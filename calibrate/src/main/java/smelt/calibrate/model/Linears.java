@@ -53,6 +53,13 @@ final class Linears {
     multiply(unit.down(), gate, x, activations);
   }
 
+  /// Some rows of a weight as numbers.
+  ///
+  /// @param out as many rows as are asked for, one behind the other
+  void rows(Weight weight, long first, Matrix out) throws IOException {
+    stream.decode(compute.codec(), weight, first, out, scratch);
+  }
+
   /// A vector of the model, such as the weight of a norm. The caller releases the scratch.
   Matrix vector(Weight weight) throws IOException {
     Matrix row = scratch.matrix(1, WeightStream.cols(weight));

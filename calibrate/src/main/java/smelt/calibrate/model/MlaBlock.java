@@ -65,8 +65,8 @@ final class MlaBlock implements AttentionBlock {
     compute.add(normed, span.hidden());
   }
 
-  private void query(int layer, Matrix normed, Matrix query, Activations activations)
-      throws IOException {
+  /// The heads' queries, not rotated yet.
+  void query(int layer, Matrix normed, Matrix query, Activations activations) throws IOException {
     if (mla.queryRank().isEmpty()) {
       parts.attention(layer, AttentionPart.Q, normed, query, activations);
       return;

@@ -113,6 +113,14 @@ public final class ReferenceModel implements AutoCloseable {
     return spec;
   }
 
+  Parts parts() {
+    return parts;
+  }
+
+  ScratchNeeds needs() {
+    return needs;
+  }
+
   /// Bytes of weights read so far; those that are read again count again.
   public long bytesRead() {
     return stream.bytesRead();
@@ -124,6 +132,11 @@ public final class ReferenceModel implements AutoCloseable {
   /// @throws UnsupportedException if a sequence is longer than the model's context limit
   public void embed(TokenBatch batch) throws IOException {
     checkLengths(batch);
+    embedTokens(batch);
+  }
+
+  /// The same for tokens that are not a whole sequence.
+  void embedTokens(TokenBatch batch) throws IOException {
     int[] ids =
         IntStream.range(0, batch.sequences()).flatMap(s -> Arrays.stream(batch.ids(s))).toArray();
     checkIds(ids);
@@ -160,6 +173,12 @@ public final class ReferenceModel implements AutoCloseable {
       throws IOException {
     checkLengths(batch);
     attend(layer, batch, options.activations());
+    return feedForward(layer, batch, options);
+  }
+
+  /// The second half of a layer.
+  Optional<Routing> feedForward(int layer, TokenBatch batch, LayerOptions options)
+      throws IOException {
     Optional<Routing> routing =
         switch (spec.layers().get(layer)) {
           case FeedForward.Dense dense -> {

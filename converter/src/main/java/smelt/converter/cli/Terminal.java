@@ -96,6 +96,14 @@ public final class Terminal {
     out.println(printable(text));
   }
 
+  /// Writes a part of a line of the answer, to be seen at once.
+  ///
+  /// @return false when it can no longer be written, because nobody reads it
+  boolean answerPart(String text) {
+    out.print(printable(text));
+    return !out.checkError();
+  }
+
   /// Writes lines of the answer, coloured if they go to a terminal.
   void answer(Colour colour, String text) {
     out.println(paint(outIsTerminal, colour, printable(text)));
