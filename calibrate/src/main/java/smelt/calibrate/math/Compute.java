@@ -30,6 +30,12 @@ public final class Compute implements AutoCloseable {
     this.threads = threads;
   }
 
+  /// One that sums products in the same order however few rows they have, so that a row's result
+  /// depends on nothing but the row.
+  public static Compute steady(MathKernels math, Kernels codec, int threads) {
+    return new Compute(math, codec, threads);
+  }
+
   public int threads() {
     return threads;
   }
