@@ -2,42 +2,48 @@ package smelt.calibrate.math;
 
 import static smelt.calibrate.math.Matrix.F32;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import smelt.formats.ElementType;
+import java.util.Objects;
 import smelt.formats.codec.Kernels;
 import smelt.formats.codec.Tile;
-import smelt.formats.codec.TileDecoder;
 
 /// The operations of the reference model, on a fixed number of threads. What they give does not
-/// depend on that number: each number of a result is computed by one thread, in a fixed order.
+/// depend on that number: each number of a result is computed by one thread, in a fixed order. Nor
+/// does it depend on which other rows a matrix has, except that products of up to 8 rows sum in
+/// another order than larger ones.
 ///
 /// Matrices must lie in memory that every thread may use (a shared arena) unless `threads` is 1.
 /// One operation runs at a time.
 public final class Compute implements AutoCloseable {
 
+  /// Numbers of a task of the operations that go row by row.
+  private static final long TASK_NUMBERS = 1 << 14;
+
+  /// The fewest columns of a task that adds rows in order.
+  private static final long STRIPE = 512;
+
   private final MathKernels math;
   private final Kernels codec;
-  private final int threads;
+  private final Workers workers;
+  private final Workspace workspace;
+  private final Product product;
+  private final Attention attention;
 
   /// @param threads at least 1; the caller's is one of them
   public Compute(MathKernels math, Kernels codec, int threads) {
+    this(math, codec, threads, Product.FEW);
+  }
+
+  private Compute(MathKernels math, Kernels codec, int threads, int few) {
     if (threads < 1) {
       throw new IllegalArgumentException(threads + " threads");
     }
     this.math = math;
     this.codec = codec;
-    this.threads = threads;
-  }
-
-  /// One that sums products in the same order however few rows they have, so that a row's result
-  /// depends on nothing but the row.
-  public static Compute steady(MathKernels math, Kernels codec, int threads) {
-    return new Compute(math, codec, threads);
-  }
-
-  public int threads() {
-    return threads;
+    this.workers = new Workers(threads);
+    this.workspace = new Workspace();
+    this.product = new Product(few, math, codec, workers, workspace);
+    this.attention = new Attention(math, workers, workspace);
   }
 
   /// The kernels that weights are decoded with.
@@ -45,46 +51,77 @@ public final class Compute implements AutoCloseable {
     return codec;
   }
 
-  /// `out = x * wT`: `x` is n x k, `w` m x k in any encoding that codecs read, `out` n x m.
+  /// One that sums products in the same order however few rows they have, so that a row's result
+  /// depends on nothing but the row. It is slower for a few rows.
+  public static Compute steady(MathKernels math, Kernels codec, int threads) {
+    return new Compute(math, codec, threads, 0);
+  }
+
+  public int threads() {
+    return workers.threads();
+  }
+
+  /// Bytes of memory that this keeps for products of up to `tokens` rows with weights of up to
+  /// `cols` columns.
+  public long productBytes(long tokens, long cols) {
+    return product.scratchBytes(tokens, cols);
+  }
+
+  /// Bytes of memory that this keeps for attention; the larger of this and `productBytes` counts.
+  public long attentionBytes(AttentionShape shape) {
+    return attention.scratchBytes(shape);
+  }
+
+  /// `out = x * wT`: `x` is n x k, `w` m x k in any encoding that codecs read, `out` n x m. The
+  /// weight is decoded piece by piece.
   public void multiply(Matrix x, Tile w, Matrix out) {
     check(x.cols() == w.cols() && out.rows() == x.rows() && out.cols() == w.rows(), x, out);
-    long rowBytes = Float.BYTES * w.cols();
-    try (Arena arena = Arena.ofConfined()) {
-      MemorySegment scratch =
-          arena.allocate(rowBytes + TileDecoder.scratchBytes(w.encoding(), w.cols()), 64);
-      TileDecoder decoder = new TileDecoder(codec, w, scratch, rowBytes);
-      for (long m = 0; m < w.rows(); m++) {
-        decoder.read(m, 0, w.cols(), scratch, 0);
-        for (long n = 0; n < x.rows(); n++) {
-          out.set(n, m, math.dot(x.data(), x.at(n, 0), scratch, 0, w.cols()));
-        }
-      }
-    }
+    product.multiply(x, w, out);
   }
 
   /// `out = x * wT`: `x` is n x k, `w` m x k, `out` n x m.
   public void multiply(Matrix x, Matrix w, Matrix out) {
     check(x.cols() == w.cols() && out.rows() == x.rows() && out.cols() == w.rows(), x, out);
-    for (long m = 0; m < w.rows(); m++) {
-      Tile row = Tile.plain(ElementType.F32, w.data(), w.at(m, 0), 1, w.cols());
-      multiply(x, row, out.columns(m, 1));
-    }
+    product.multiply(x, w, out);
+  }
+
+  /// Some rows of an operation that goes row by row.
+  @FunctionalInterface
+  private interface RowRange {
+    void run(long first, long end);
+  }
+
+  private void eachRow(long rows, long cols, RowRange range) {
+    long perTask = Math.max(1, TASK_NUMBERS / Math.max(1, cols));
+    int tasks = Math.toIntExact(Math.ceilDiv(rows, perTask));
+    workers.run(
+        tasks, (task, _) -> range.run(task * perTask, Math.min(rows, (task + 1) * perTask)));
   }
 
   /// `into += x`.
   public void add(Matrix x, Matrix into) {
     check(x.rows() == into.rows() && x.cols() == into.cols(), x, into);
-    for (long i = 0; i < x.rows(); i++) {
-      math.addScaled(1, x.data(), x.at(i, 0), into.data(), into.at(i, 0), x.cols());
-    }
+    eachRow(
+        x.rows(),
+        x.cols(),
+        (first, end) -> {
+          for (long i = first; i < end; i++) {
+            math.addScaled(1, x.data(), x.at(i, 0), into.data(), into.at(i, 0), x.cols());
+          }
+        });
   }
 
   /// Adds one row to every row of `into`.
   public void addRow(Matrix row, Matrix into) {
     check(row.rows() == 1 && row.cols() == into.cols(), row, into);
-    for (long i = 0; i < into.rows(); i++) {
-      math.addScaled(1, row.data(), row.offset(), into.data(), into.at(i, 0), row.cols());
-    }
+    eachRow(
+        into.rows(),
+        into.cols(),
+        (first, end) -> {
+          for (long i = first; i < end; i++) {
+            math.addScaled(1, row.data(), row.offset(), into.data(), into.at(i, 0), row.cols());
+          }
+        });
   }
 
   /// `out = x / sqrt(mean(x * x) + eps) * weight`, each row by itself; `out` may be `x`.
@@ -93,17 +130,22 @@ public final class Compute implements AutoCloseable {
   public void rmsNorm(Matrix x, Matrix weight, double eps, Matrix out) {
     check(x.rows() == out.rows() && x.cols() == out.cols(), x, out);
     check(weight.rows() == 1 && weight.cols() == x.cols(), x, weight);
-    for (long i = 0; i < x.rows(); i++) {
-      math.rmsNorm(
-          x.data(),
-          x.at(i, 0),
-          weight.data(),
-          weight.offset(),
-          eps,
-          out.data(),
-          out.at(i, 0),
-          x.cols());
-    }
+    eachRow(
+        x.rows(),
+        x.cols(),
+        (first, end) -> {
+          for (long i = first; i < end; i++) {
+            math.rmsNorm(
+                x.data(),
+                x.at(i, 0),
+                weight.data(),
+                weight.offset(),
+                eps,
+                out.data(),
+                out.at(i, 0),
+                x.cols());
+          }
+        });
   }
 
   /// Norms every head of every row by itself, in place: a row is `heads` runs of `weight.cols()`.
@@ -117,25 +159,35 @@ public final class Compute implements AutoCloseable {
 
   /// The softmax of each row, in place.
   public void softmax(Matrix x) {
-    for (long i = 0; i < x.rows(); i++) {
-      math.softmax(x.data(), x.at(i, 0), x.cols());
-    }
+    eachRow(
+        x.rows(),
+        x.cols(),
+        (first, end) -> {
+          for (long i = first; i < end; i++) {
+            math.softmax(x.data(), x.at(i, 0), x.cols());
+          }
+        });
   }
 
   /// `out = gate / (1 + exp(-gate)) * up`; `out` may be `gate`.
   public void siluMultiply(Matrix gate, Matrix up, Matrix out) {
     check(gate.rows() == up.rows() && gate.cols() == up.cols(), gate, up);
     check(gate.rows() == out.rows() && gate.cols() == out.cols(), gate, out);
-    for (long i = 0; i < gate.rows(); i++) {
-      math.siluMultiply(
-          gate.data(),
-          gate.at(i, 0),
-          up.data(),
-          up.at(i, 0),
-          out.data(),
-          out.at(i, 0),
-          gate.cols());
-    }
+    eachRow(
+        gate.rows(),
+        gate.cols(),
+        (first, end) -> {
+          for (long i = first; i < end; i++) {
+            math.siluMultiply(
+                gate.data(),
+                gate.at(i, 0),
+                up.data(),
+                up.at(i, 0),
+                out.data(),
+                out.at(i, 0),
+                gate.cols());
+          }
+        });
   }
 
   /// Rotates, in place, the first `2 * cos.cols()` numbers of every head of every row.
@@ -147,13 +199,25 @@ public final class Compute implements AutoCloseable {
       Matrix x, int heads, long headStride, Matrix cos, Matrix sin, RopeLayout layout) {
     check(cos.rows() == x.rows() && sin.rows() == x.rows() && sin.cols() == cos.cols(), cos, sin);
     check((heads - 1) * headStride + 2 * cos.cols() <= x.cols(), x, cos);
-    for (long i = 0; i < x.rows(); i++) {
-      for (int head = 0; head < heads; head++) {
-        long at = x.at(i, head * headStride);
-        math.rope(
-            x.data(), at, cos.data(), cos.at(i, 0), sin.data(), sin.at(i, 0), cos.cols(), layout);
-      }
-    }
+    eachRow(
+        x.rows(),
+        x.cols(),
+        (first, end) -> {
+          for (long i = first; i < end; i++) {
+            for (int head = 0; head < heads; head++) {
+              long at = x.at(i, head * headStride);
+              math.rope(
+                  x.data(),
+                  at,
+                  cos.data(),
+                  cos.at(i, 0),
+                  sin.data(),
+                  sin.at(i, 0),
+                  cos.cols(),
+                  layout);
+            }
+          }
+        });
   }
 
   /// Causal attention of one sequence: query `i` of `n` sees keys 0 to `m - n + i` of `m`.
@@ -167,33 +231,7 @@ public final class Compute implements AutoCloseable {
     check(k.cols() == (long) shape.kvHeads() * shape.qkDim() && k.rows() >= q.rows(), q, k);
     check(v.cols() == (long) shape.kvHeads() * shape.vDim() && v.rows() == k.rows(), k, v);
     check(out.cols() == (long) shape.heads() * shape.vDim(), q, out);
-    try (Arena arena = Arena.ofConfined()) {
-      Matrix scores = Matrix.zeros(arena, 1, k.rows());
-      for (int head = 0; head < shape.heads(); head++) {
-        int kvHead = head / (shape.heads() / shape.kvHeads());
-        Matrix keys = k.columns((long) kvHead * shape.qkDim(), shape.qkDim());
-        Matrix values = v.columns((long) kvHead * shape.vDim(), shape.vDim());
-        for (long i = 0; i < q.rows(); i++) {
-          long seen = k.rows() - q.rows() + i + 1;
-          long query = q.at(i, (long) head * shape.qkDim());
-          for (long j = 0; j < seen; j++) {
-            float dot = math.dot(q.data(), query, k.data(), keys.at(j, 0), shape.qkDim());
-            scores.set(0, j, dot * shape.scale());
-          }
-          math.softmax(scores.data(), scores.offset(), seen);
-          Matrix result = out.rows(i, 1).columns((long) head * shape.vDim(), shape.vDim());
-          weighted(scores, values, seen, result);
-        }
-      }
-    }
-  }
-
-  private void weighted(Matrix weights, Matrix rows, long count, Matrix out) {
-    long to = out.at(0, 0);
-    out.data().asSlice(to, Float.BYTES * out.cols()).fill((byte) 0);
-    for (long j = 0; j < count; j++) {
-      math.addScaled(weights.get(0, j), rows.data(), rows.at(j, 0), out.data(), to, out.cols());
-    }
+    attention.run(shape, q, k, v, out);
   }
 
   /// `out[i] = x[rows[i]]`.
@@ -209,14 +247,29 @@ public final class Compute implements AutoCloseable {
   public void scatterAdd(Matrix x, int[] rows, float[] factors, Matrix into) {
     check(x.rows() == rows.length && factors.length == rows.length, x, into);
     check(x.cols() == into.cols(), x, into);
-    for (int i = 0; i < rows.length; i++) {
-      long to = into.rows(rows[i], 1).offset();
-      math.addScaled(factors[i], x.data(), x.at(i, 0), into.data(), to, x.cols());
+    for (int row : rows) {
+      Objects.checkIndex(row, into.rows());
     }
+    long perTask = Math.max(STRIPE, Math.ceilDiv(x.cols(), (long) workers.threads()));
+    int tasks = Math.toIntExact(Math.ceilDiv(x.cols(), perTask));
+    workers.run(
+        tasks,
+        (task, _) -> {
+          long first = task * perTask;
+          long count = Math.min(perTask, x.cols() - first);
+          for (int i = 0; i < rows.length; i++) {
+            long from = x.at(i, first);
+            long to = into.at(rows[i], first);
+            math.addScaled(factors[i], x.data(), from, into.data(), to, count);
+          }
+        });
   }
 
   @Override
-  public void close() {}
+  public void close() {
+    workers.close();
+    workspace.close();
+  }
 
   private static void check(boolean fits, Matrix a, Matrix b) {
     if (!fits) {

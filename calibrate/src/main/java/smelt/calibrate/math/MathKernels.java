@@ -12,8 +12,96 @@ public interface MathKernels {
   /// Name for the log, such as `scalar` or `vector-512`.
   String name();
 
-  /// The sum of the products of `count` pairs.
-  float dot(MemorySegment a, long aOffset, MemorySegment b, long bOffset, long count);
+  /// Numbers side by side in a panel: `panelWidth()`, or `narrowWidth()` where few are left.
+  int panelWidth();
+
+  /// As `panelWidth`; the smallest panel.
+  int narrowWidth();
+
+  /// Copies a transposed matrix: `out[c][r] = in[r][c]`.
+  ///
+  /// @param inStride bytes from row to row of `in`
+  /// @param outStride bytes from row to row of `out`
+  void transpose(
+      MemorySegment in,
+      long inOffset,
+      long inStride,
+      int rows,
+      int cols,
+      MemorySegment out,
+      long outOffset,
+      long outStride);
+
+  /// `out[r][t] += sum of rows[r][i] * panel[i][t]` for `i < count`. What is added to one number of
+  /// `out` does not depend on `width` or `rowCount`.
+  ///
+  /// @param rowStride bytes from row to row of `rows`
+  /// @param panel count x width, row after row
+  /// @param width `panelWidth()` or `narrowWidth()`
+  /// @param out rowCount x width, row after row
+  void multiplyPanel(
+      MemorySegment rows,
+      long rowsOffset,
+      long rowStride,
+      int rowCount,
+      MemorySegment panel,
+      long panelOffset,
+      int width,
+      int count,
+      MemorySegment out,
+      long outOffset);
+
+  /// `out[r] = sum of rows[r][i] * x[i]` for `i < count`; the sums are added to `out` where `add`
+  /// is set. For few `x`, which a panel would waste.
+  ///
+  /// @param rowStride bytes from row to row of `rows`
+  void multiplyRow(
+      MemorySegment rows,
+      long rowsOffset,
+      long rowStride,
+      int rowCount,
+      MemorySegment x,
+      long xOffset,
+      int count,
+      MemorySegment out,
+      long outOffset,
+      boolean add);
+
+  /// One step of an online softmax over the keys, for each query of a panel.
+  ///
+  /// With `m` the largest `scale * score` of the keys so far, these included: scores become
+  /// `exp(scale * score - m)`, sums and values so far are multiplied by `exp(m before - m)`, and
+  /// the new scores are added to the sums. Query `t` sees keys `0 .. seen + t`; the score of any
+  /// other becomes 0.
+  ///
+  /// @param scores keys x width, row after row; changed
+  /// @param seen last key that query 0 sees; negative when it sees none
+  /// @param state `width` largest scores, then `width` sums; -infinity and 0 at first. The first
+  ///   step has a key that each query sees.
+  /// @param values valueRows x width; changed
+  void softmaxStep(
+      MemorySegment scores,
+      long scoresOffset,
+      int keys,
+      int width,
+      float scale,
+      int seen,
+      MemorySegment state,
+      long stateOffset,
+      MemorySegment values,
+      long valuesOffset,
+      int valueRows);
+
+  /// `values[d][t] = values[d][t] / divisors[t]`, in place.
+  ///
+  /// @param values rowCount x width, row after row
+  void divideColumns(
+      MemorySegment values,
+      long valuesOffset,
+      int rowCount,
+      int width,
+      MemorySegment divisors,
+      long divisorsOffset);
 
   /// `into += factor * x`, each number rounded once; `x` and `into` must not overlap.
   void addScaled(

@@ -23,12 +23,134 @@ final class ScalarMath implements MathKernels {
   }
 
   @Override
-  public float dot(MemorySegment a, long aOffset, MemorySegment b, long bOffset, long count) {
-    double sum = 0;
-    for (long i = 0; i < count; i++) {
-      sum += (double) at(a, aOffset, i) * at(b, bOffset, i);
+  public int panelWidth() {
+    return 16;
+  }
+
+  @Override
+  public int narrowWidth() {
+    return 4;
+  }
+
+  @Override
+  public void transpose(
+      MemorySegment in,
+      long inOffset,
+      long inStride,
+      int rows,
+      int cols,
+      MemorySegment out,
+      long outOffset,
+      long outStride) {
+    for (int r = 0; r < rows; r++) {
+      for (int c = 0; c < cols; c++) {
+        put(out, outOffset + outStride * c, r, at(in, inOffset + inStride * r, c));
+      }
     }
-    return (float) sum;
+  }
+
+  @Override
+  public void multiplyPanel(
+      MemorySegment rows,
+      long rowsOffset,
+      long rowStride,
+      int rowCount,
+      MemorySegment panel,
+      long panelOffset,
+      int width,
+      int count,
+      MemorySegment out,
+      long outOffset) {
+    for (int r = 0; r < rowCount; r++) {
+      for (int t = 0; t < width; t++) {
+        long to = (long) r * width + t;
+        double sum = at(out, outOffset, to);
+        for (int i = 0; i < count; i++) {
+          double value = at(rows, rowsOffset + rowStride * r, i);
+          sum += value * at(panel, panelOffset, (long) i * width + t);
+        }
+        put(out, outOffset, to, sum);
+      }
+    }
+  }
+
+  @Override
+  public void multiplyRow(
+      MemorySegment rows,
+      long rowsOffset,
+      long rowStride,
+      int rowCount,
+      MemorySegment x,
+      long xOffset,
+      int count,
+      MemorySegment out,
+      long outOffset,
+      boolean add) {
+    for (int r = 0; r < rowCount; r++) {
+      double sum = add ? at(out, outOffset, r) : 0;
+      for (int i = 0; i < count; i++) {
+        sum += (double) at(rows, rowsOffset + rowStride * r, i) * at(x, xOffset, i);
+      }
+      put(out, outOffset, r, sum);
+    }
+  }
+
+  @Override
+  public void softmaxStep(
+      MemorySegment scores,
+      long scoresOffset,
+      int keys,
+      int width,
+      float scale,
+      int seen,
+      MemorySegment state,
+      long stateOffset,
+      MemorySegment values,
+      long valuesOffset,
+      int valueRows) {
+    for (int t = 0; t < width; t++) {
+      int visible = Math.clamp((long) seen + t + 1, 0, keys);
+      float before = at(state, stateOffset, t);
+      float max = before;
+      for (int j = 0; j < visible; j++) {
+        max = Math.max(max, scale * at(scores, scoresOffset, (long) j * width + t));
+      }
+      double factor = Math.exp((double) before - max);
+      double sum = factor * at(state, stateOffset, (long) width + t);
+      for (int j = 0; j < keys; j++) {
+        long to = (long) j * width + t;
+        double weight =
+            j < visible ? Math.exp((double) scale * at(scores, scoresOffset, to) - max) : 0;
+        put(scores, scoresOffset, to, weight);
+        sum += weight;
+      }
+      put(state, stateOffset, t, max);
+      put(state, stateOffset, (long) width + t, sum);
+      for (int d = 0; d < valueRows; d++) {
+        long to = (long) d * width + t;
+        put(values, valuesOffset, to, factor * at(values, valuesOffset, to));
+      }
+    }
+  }
+
+  @Override
+  public void divideColumns(
+      MemorySegment values,
+      long valuesOffset,
+      int rowCount,
+      int width,
+      MemorySegment divisors,
+      long divisorsOffset) {
+    for (int d = 0; d < rowCount; d++) {
+      for (int t = 0; t < width; t++) {
+        long to = (long) d * width + t;
+        put(
+            values,
+            valuesOffset,
+            to,
+            at(values, valuesOffset, to) / at(divisors, divisorsOffset, t));
+      }
+    }
   }
 
   @Override

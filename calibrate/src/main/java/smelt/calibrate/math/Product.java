@@ -1,0 +1,289 @@
+package smelt.calibrate.math;
+
+import java.lang.foreign.MemorySegment;
+import java.util.function.Function;
+import smelt.formats.ElementType;
+import smelt.formats.codec.Kernels;
+import smelt.formats.codec.Tile;
+import smelt.formats.codec.TileDecoder;
+
+/// The product of a matrix of tokens, `x`, and the transpose of a weight, `w`.
+///
+/// Tokens are packed once, side by side, into panels of the kernel's width: panels of `DEPTH`
+/// columns, for one run of columns after the other. A task is some rows of the weight; it decodes a
+/// few rows of `DEPTH` columns at a time, into the first-level cache, and multiplies them with all
+/// panels, which stay in the second-level cache with the task's sums. So a weight is decoded once
+/// for every `TOKENS` tokens and is nowhere transposed; the result, which is smaller, is.
+///
+/// For up to `FEW` tokens nothing is packed: rows of the weight are multiplied with each token.
+///
+/// A number of the result is one sum in the order of the columns. It does not depend on the other
+/// tokens, on rows, threads or the sizes below, except that `FEW` tokens or less are summed in
+/// another order.
+final class Product {
+
+  /// Tokens that are packed at once.
+  static final int TOKENS = 512;
+
+  /// Columns of a panel.
+  static final int DEPTH = 256;
+
+  /// Columns that are decoded at once for few tokens.
+  static final int FEW_DEPTH = 1024;
+
+  static final int FEW = 8;
+
+  /// Rows of a weight that are decoded at once: a multiple of what kernels multiply at once.
+  private static final int GROUP = 6;
+
+  /// The same for few tokens.
+  private static final int FEW_GROUP = 8;
+
+  /// Rows of a task, unless that leaves threads without work.
+  private static final int TASK_ROWS = 120;
+
+  private static final int TASKS_PER_THREAD = 4;
+
+  private static final long ALIGNMENT = 64;
+
+  private final MathKernels math;
+  private final Kernels codec;
+  private final Workers workers;
+  private final Workspace workspace;
+
+  private final int few;
+
+  /// @param few up to how many tokens nothing is packed: `FEW`, or 0 for sums in one order always
+  Product(int few, MathKernels math, Kernels codec, Workers workers, Workspace workspace) {
+    this.few = few;
+    this.math = math;
+    this.codec = codec;
+    this.workers = workers;
+    this.workspace = workspace;
+  }
+
+  /// Where some rows of a weight lie as F32.
+  private record Rows(MemorySegment data, long offset, long stride) {}
+
+  /// Gives rows of a weight, one group and one run of columns at a time; for one thread. What it
+  /// gave before is void.
+  @FunctionalInterface
+  private interface RowSource {
+    Rows rows(long row, int count, long col, int depth);
+  }
+
+  /// A weight, and how a worker reads it.
+  private record Weight(long rows, long cols, Function<Space, RowSource> source) {}
+
+  /// Places in the memory of one worker, from `at` on.
+  private record Space(MemorySegment memory, long at, long decoded, long sums) {}
+
+  void multiply(Matrix x, Tile w, Matrix out) {
+    if (w.encoding().type() == ElementType.F32) {
+      multiply(x, new Matrix(w.codes(), w.codesOffset(), w.rows(), w.cols(), w.cols()), out);
+    } else {
+      multiply(x, new Weight(w.rows(), w.cols(), space -> decoding(w, space)), out);
+    }
+  }
+
+  void multiply(Matrix x, Matrix w, Matrix out) {
+    RowSource stored =
+        (row, _, col, _) -> new Rows(w.data(), w.at(row, col), Float.BYTES * w.stride());
+    multiply(x, new Weight(w.rows(), w.cols(), _ -> stored), out);
+  }
+
+  private RowSource decoding(Tile w, Space space) {
+    TileDecoder decoder = new TileDecoder(codec, w, space.memory, space.at);
+    return (row, count, col, depth) -> {
+      long stride = (long) Float.BYTES * depth;
+      for (int r = 0; r < count; r++) {
+        decoder.read(row + r, col, depth, space.memory, space.decoded + stride * r);
+      }
+      return new Rows(space.memory, space.decoded, stride);
+    };
+  }
+
+  private void multiply(Matrix x, Weight w, Matrix out) {
+    if (w.cols() == 0) {
+      throw new IllegalArgumentException("a weight without columns");
+    }
+    if (x.rows() <= few) {
+      few(x, w, out);
+      return;
+    }
+    for (long first = 0; first < x.rows(); first += TOKENS) {
+      long tokens = Math.min(TOKENS, x.rows() - first);
+      many(x.rows(first, tokens), w, out.rows(first, tokens));
+    }
+  }
+
+  /// Bytes that a product takes, besides what it is given.
+  ///
+  /// @param cols the most columns of a weight
+  long scratchBytes(long tokens, long cols) {
+    int panels = tokens <= few ? 0 : Math.toIntExact(panels(Math.min(tokens, TOKENS)));
+    return packedBytes(panels, cols) + workers.threads() * workerBytes(panels, cols);
+  }
+
+  private long panels(long tokens) {
+    return Math.ceilDiv(tokens, (long) math.panelWidth());
+  }
+
+  private long packedBytes(long panels, long cols) {
+    return Math.multiplyExact(panels * math.panelWidth() * Float.BYTES, cols);
+  }
+
+  private long scalesBytes(long cols) {
+    return Math.ceilDiv(Float.BYTES * cols, ALIGNMENT) * ALIGNMENT;
+  }
+
+  private long workerBytes(long panels, long cols) {
+    long decoded = (long) FEW_GROUP * FEW_DEPTH * Float.BYTES;
+    return scalesBytes(cols) + decoded + panels * sumsBytes();
+  }
+
+  /// Bytes of the sums of a task's rows and one panel.
+  private long sumsBytes() {
+    return (long) Float.BYTES * TASK_ROWS * math.panelWidth();
+  }
+
+  private Space space(MemorySegment memory, long shared, int worker, long panels, long cols) {
+    long at = shared + worker * workerBytes(panels, cols);
+    long decoded = at + scalesBytes(cols);
+    return new Space(memory, at, decoded, decoded + (long) FEW_GROUP * FEW_DEPTH * Float.BYTES);
+  }
+
+  private int taskRows(long rows, int group) {
+    long share = Math.ceilDiv(rows, (long) TASKS_PER_THREAD * workers.threads());
+    return (int) Math.min(TASK_ROWS, Math.ceilDiv(share, (long) group) * group);
+  }
+
+  private void few(Matrix x, Weight w, Matrix out) {
+    MemorySegment memory = workspace.atLeast(workers.threads() * workerBytes(0, w.cols()));
+    int taskRows = taskRows(w.rows(), FEW_GROUP);
+    int tasks = Math.toIntExact(Math.ceilDiv(w.rows(), (long) taskRows));
+    workers.run(
+        tasks,
+        (task, worker) -> {
+          Space space = space(memory, 0, worker, 0, w.cols());
+          RowSource source = w.source.apply(space);
+          long first = (long) task * taskRows;
+          long end = Math.min(w.rows(), first + taskRows);
+          for (long row = first; row < end; row += FEW_GROUP) {
+            int count = (int) Math.min(FEW_GROUP, end - row);
+            for (long col = 0; col < w.cols(); col += FEW_DEPTH) {
+              int depth = (int) Math.min(FEW_DEPTH, w.cols() - col);
+              Rows rows = source.rows(row, count, col, depth);
+              for (long t = 0; t < x.rows(); t++) {
+                math.multiplyRow(
+                    rows.data,
+                    rows.offset,
+                    rows.stride,
+                    count,
+                    x.data(),
+                    x.at(t, col),
+                    depth,
+                    out.data(),
+                    out.at(t, row),
+                    col > 0);
+              }
+            }
+          }
+        });
+  }
+
+  private void many(Matrix x, Weight w, Matrix out) {
+    int panels = Math.toIntExact(panels(x.rows()));
+    long shared = packedBytes(panels, w.cols());
+    long own = workerBytes(panels, w.cols());
+    MemorySegment memory = workspace.atLeast(shared + workers.threads() * own);
+    workers.run(panels, (panel, _) -> pack(x, panel, panels, memory));
+    int taskRows = taskRows(w.rows(), GROUP);
+    int tasks = Math.toIntExact(Math.ceilDiv(w.rows(), (long) taskRows));
+    workers.run(
+        tasks,
+        (task, worker) -> {
+          Space space = space(memory, shared, worker, panels, w.cols());
+          long first = (long) task * taskRows;
+          int count = (int) Math.min(taskRows, w.rows() - first);
+          sums(w, first, count, x.rows(), space);
+          unpack(space, out, first, count);
+        });
+  }
+
+  /// Numbers of a panel that count; the rest are zeros.
+  private int tokens(long rows, int panel) {
+    return (int) Math.min(math.panelWidth(), rows - (long) panel * math.panelWidth());
+  }
+
+  /// The last panel is narrow if its tokens fit.
+  private int width(int tokens) {
+    return tokens <= math.narrowWidth() ? math.narrowWidth() : math.panelWidth();
+  }
+
+  private long packedAt(long col, int depth, int panel, int panels) {
+    return Float.BYTES * (col * panels + (long) panel * depth) * math.panelWidth();
+  }
+
+  private void pack(Matrix x, int panel, int panels, MemorySegment memory) {
+    int tokens = tokens(x.rows(), panel);
+    int width = width(tokens);
+    long stride = Float.BYTES * x.stride();
+    for (long col = 0; col < x.cols(); col += DEPTH) {
+      int depth = (int) Math.min(DEPTH, x.cols() - col);
+      long to = packedAt(col, depth, panel, panels);
+      if (tokens < width) {
+        memory.asSlice(to, (long) Float.BYTES * width * depth).fill((byte) 0);
+      }
+      long from = x.at((long) panel * math.panelWidth(), col);
+      math.transpose(x.data(), from, stride, tokens, depth, memory, to, (long) Float.BYTES * width);
+    }
+  }
+
+  private void sums(Weight w, long first, int count, long tokens, Space space) {
+    RowSource source = w.source.apply(space);
+    int panels = Math.toIntExact(panels(tokens));
+    space.memory.asSlice(space.sums, panels * sumsBytes()).fill((byte) 0);
+    for (long col = 0; col < w.cols(); col += DEPTH) {
+      int depth = (int) Math.min(DEPTH, w.cols() - col);
+      for (int row = 0; row < count; row += GROUP) {
+        int group = Math.min(GROUP, count - row);
+        Rows rows = source.rows(first + row, group, col, depth);
+        for (int panel = 0; panel < panels; panel++) {
+          int width = width(tokens(tokens, panel));
+          math.multiplyPanel(
+              rows.data,
+              rows.offset,
+              rows.stride,
+              group,
+              space.memory,
+              packedAt(col, depth, panel, panels),
+              width,
+              depth,
+              space.memory,
+              sumsAt(space, panel) + (long) Float.BYTES * row * width);
+        }
+      }
+    }
+  }
+
+  private long sumsAt(Space space, int panel) {
+    return space.sums + panel * sumsBytes();
+  }
+
+  private void unpack(Space space, Matrix out, long first, int count) {
+    int panels = Math.toIntExact(panels(out.rows()));
+    for (int panel = 0; panel < panels; panel++) {
+      int tokens = tokens(out.rows(), panel);
+      math.transpose(
+          space.memory,
+          sumsAt(space, panel),
+          (long) Float.BYTES * width(tokens),
+          count,
+          tokens,
+          out.data(),
+          out.at((long) panel * math.panelWidth(), first),
+          Float.BYTES * out.stride());
+    }
+  }
+}

@@ -1,0 +1,8 @@
+package smelt.calibrate.math;
+
+class ScalarMathTest extends MathKernelsContract {
+  @Override
+  MathKernels kernels() {
+    return MathKernelSet.choose("scalar");
+  }
+}

@@ -1,0 +1,115 @@
+package smelt.calibrate.math;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class VectorMathTest extends MathKernelsContract {
+
+  @Override
+  MathKernels kernels() {
+    return MathKernelSet.choose("vector");
+  }
+
+  @Test
+  void areChosenByName() {
+    assertThat(MathKernelSet.choose("auto").name()).startsWith("vector-");
+    assertThat(MathKernelSet.choose("scalar").name()).isEqualTo("scalar");
+    assertThatThrownBy(() -> MathKernelSet.choose("fast")).hasMessageContaining("'fast'");
+  }
+
+  @Test
+  void computesOnTheHeapToo() {
+    MemorySegment x = MemorySegment.ofArray(new float[] {1, 2, 3});
+    MemorySegment out = MemorySegment.ofArray(new float[] {9});
+    kernels().multiplyRow(x, 0, 12, 1, x, 0, 3, out, 0, false);
+    assertThat(out.get(Matrix.F32, 0)).isEqualTo(14f);
+  }
+
+  /// A sum is a chain in the order of the columns, so cutting it changes nothing.
+  @Test
+  void addsTheSameWhetherColumnsComeAtOnceOrInParts() {
+    int width = kernels().panelWidth();
+    try (Arena arena = Arena.ofConfined()) {
+      Random random = new Random(51);
+      Guarded rows = Guarded.normal(arena, 7, 100, random);
+      Guarded panel = Guarded.normal(arena, 100, width, random);
+      Matrix packed = Matrix.zeros(arena, 100, width);
+      for (int r = 0; r < 100; r++) {
+        for (int t = 0; t < width; t++) {
+          packed.set(r, t, panel.matrix().get(r, t));
+        }
+      }
+      Matrix once = Matrix.zeros(arena, 7, width);
+      Matrix parts = Matrix.zeros(arena, 7, width);
+      add(rows, packed, 0, 100, once);
+      add(rows, packed, 0, 37, parts);
+      add(rows, packed, 37, 63, parts);
+      assertThat(parts.data().mismatch(once.data())).isEqualTo(-1);
+    }
+  }
+
+  private void add(Guarded rows, Matrix panel, int first, int count, Matrix out) {
+    kernels()
+        .multiplyPanel(
+            rows.data(),
+            rows.at(0, first),
+            rows.strideBytes(),
+            7,
+            panel.data(),
+            panel.at(first, 0),
+            kernels().panelWidth(),
+            count,
+            out.data(),
+            0);
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {16, 32, 64})
+  void keepTheirContractWithNarrowerVectors(int bytes) throws Exception {
+    assertThat(inAnotherJvm(bytes)).contains("vector-" + 8 * bytes + " agrees");
+  }
+
+  private static String inAnotherJvm(int vectorBytes) throws IOException, InterruptedException {
+    List<String> command = new ArrayList<>();
+    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    Collections.addAll(
+        command, "--add-modules", "jdk.incubator.vector", "-XX:MaxVectorSize=" + vectorBytes);
+    command.addAll(List.of("-cp", System.getProperty("java.class.path")));
+    command.add(VectorMathTest.class.getName());
+    Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+    String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    process.waitFor();
+    return output;
+  }
+
+  /// The other JVM's work.
+  static void main() {
+    VectorMathTest test = new VectorMathTest();
+    for (int count : new int[] {0, 1, 17, 64}) {
+      test.addsProductsWithAPanel(count);
+      test.multipliesRowsWithARow(count);
+      test.addsScaledNumbersWithOneRounding(count);
+      test.normsByTheRootOfTheMeanSquare(count + 1);
+      test.givesTheSoftmax(count + 1);
+      test.multipliesWithTheSigmoidLinearUnit(count + 1);
+      test.rotatesPairs(count + 1);
+    }
+    test.transposesExactly();
+    test.takesTheSoftmaxInSteps();
+    test.dividesColumns();
+    System.out.println(test.kernels().name() + " agrees");
+  }
+}
