@@ -78,7 +78,7 @@ final class Head {
       int from = (int) ((long) columns.size() * part / parts);
       int to = (int) ((long) columns.size() * (part + 1) / parts);
       tasks.add(() -> {
-        VocabularySums.Scratch scratch = new VocabularySums.Scratch((int) p.cols());
+        VocabularySums.Scratch scratch = new VocabularySums.Scratch();
         for (int i = from; i < to; i++) {
           long row = columns.row(i);
           sums.add(i, first, p, row, q, row, p.rows() + row, scratch);

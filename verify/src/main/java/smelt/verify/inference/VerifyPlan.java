@@ -58,7 +58,7 @@ public record VerifyPlan(
   static final long BYTES_PER_TOKEN = 2 * VocabularySums.BYTES_PER_TOKEN + 160;
 
   private static final long LOGITS_BYTES = 16L << 20;
-  private static final int LEAST_HEAD_ROWS = 128;
+  private static final int LEAST_HEAD_ROWS = VocabularySums.RUN;
   private static final int MOST_HEAD_ROWS = 8192;
 
   /// What is known of the work before it starts.
@@ -182,7 +182,7 @@ public record VerifyPlan(
     };
   }
 
-  /// A multiple of the usual block size, so that a quantized head is cut between blocks.
+  /// A multiple of the runs that are summed by themselves, so that figures do not depend on memory.
   private static int headRows(long tokens) {
     long rows = LOGITS_BYTES / Matrix.bytes(3, tokens) / LEAST_HEAD_ROWS * LEAST_HEAD_ROWS;
     return Math.clamp(rows, LEAST_HEAD_ROWS, MOST_HEAD_ROWS);

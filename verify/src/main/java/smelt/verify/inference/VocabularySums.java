@@ -16,7 +16,7 @@ import smelt.calibrate.math.Matrix;
 /// comes. Where both have the same logits, every `a - b` is 0 and `A` and `B` come from the same
 /// operations, so the divergence is exactly 0.
 ///
-/// **Rounding.** Let `u = 2^-53`, `n` rows in a tile, `k` tiles. The computed exponentials are
+/// **Rounding.** Let `u = 2^-53`, `n` logits in a run, `k` runs. The computed exponentials are
 /// those of logits changed by at most `(2 + |a - max|) u`, and they appear in both sums alike; for
 /// the changed logits the divergence is not negative. What else is rounded are sums of `n` and then
 /// `k` numbers, and a few operations on `A` and `B`. So a computed divergence lies above
@@ -25,6 +25,10 @@ import smelt.calibrate.math.Matrix;
 ///
 /// Each token's numbers change by one thread at a time; different tokens by any number of threads.
 final class VocabularySums {
+
+  /// Logits that are summed by themselves before they are added to the sums. As long as tiles have
+  /// a multiple of so many rows, their size does not change a bit.
+  static final int RUN = 128;
 
   private static final double UNIT = 0x1p-53;
 
@@ -36,7 +40,7 @@ final class VocabularySums {
   private final double[] crossQ;
   private final double[] crossF;
   private final double[] farthest;
-  private final long[] roundings;
+  private final long[] runs;
 
   /// Softmax of one path for each token.
   private static final class Path {
@@ -90,7 +94,7 @@ final class VocabularySums {
     crossQ = new double[targets.length];
     crossF = new double[targets.length];
     farthest = new double[targets.length];
-    roundings = new long[targets.length];
+    runs = new long[targets.length];
   }
 
   /// Bytes that the sums of a token take.
@@ -98,15 +102,9 @@ final class VocabularySums {
 
   /// Numbers of one thread.
   static final class Scratch {
-    final float[] p;
-    final float[] q;
-    final float[] f;
-
-    Scratch(int rows) {
-      p = new float[rows];
-      q = new float[rows];
-      f = new float[rows];
-    }
+    final float[] p = new float[RUN];
+    final float[] q = new float[RUN];
+    final float[] f = new float[RUN];
   }
 
   /// Adds a tile of the vocabulary for one token.
@@ -122,20 +120,26 @@ final class VocabularySums {
       long rowQ,
       long rowF,
       Scratch scratch) {
-    int count = Math.toIntExact(tileP.cols());
-    copy(tileP, rowP, scratch.p, count);
-    copy(tileQ, rowQ, scratch.q, count);
-    copy(tileQ, rowF, scratch.f, count);
+    for (long col = 0; col < tileP.cols(); col += RUN) {
+      int count = (int) Math.min(RUN, tileP.cols() - col);
+      copy(tileP, rowP, col, scratch.p, count);
+      copy(tileQ, rowQ, col, scratch.q, count);
+      copy(tileQ, rowF, col, scratch.f, count);
+      addRun(token, firstId + col, scratch, count);
+    }
+  }
+
+  private static void copy(Matrix from, long row, long col, float[] to, int count) {
+    MemorySegment.copy(from.data(), Matrix.F32, from.at(row, col), to, 0, count);
+  }
+
+  private void addRun(int token, long firstId, Scratch scratch, int count) {
     addSource(token, firstId, scratch, count);
     addPath(q, token, firstId, scratch.q, count);
     addPath(f, token, firstId, scratch.f, count);
     remember(p, token, firstId, scratch.p, count);
     remember(q, token, firstId, scratch.q, count);
-    roundings[token] = Math.max(roundings[token], count) + 1;
-  }
-
-  private static void copy(Matrix from, long row, float[] to, int count) {
-    MemorySegment.copy(from.data(), Matrix.F32, from.at(row, 0), to, 0, count);
+    runs[token]++;
   }
 
   private void addSource(int token, long firstId, Scratch scratch, int count) {
@@ -205,7 +209,7 @@ final class VocabularySums {
       return Double.POSITIVE_INFINITY;
     }
     double size = 1 + farthest[token] + Math.abs(logP) + Math.abs(logOther);
-    if (kl < -(roundings[token] + 16) * UNIT * size) {
+    if (kl < -(RUN + runs[token] + 16) * UNIT * size) {
       throw new IllegalStateException("a divergence of " + kl + " is no rounding");
     }
     return Math.max(0, kl);

@@ -113,7 +113,7 @@ class VocabularySumsTest {
         int count = Math.min(tile, p.length - first);
         Matrix part = all.columns(first, count);
         sums.add(
-            0, first, part.rows(0, 1), 0, part.rows(1, 2), 0, 1, new VocabularySums.Scratch(tile));
+            0, first, part.rows(0, 1), 0, part.rows(1, 2), 0, 1, new VocabularySums.Scratch());
       }
     }
     return sums;
