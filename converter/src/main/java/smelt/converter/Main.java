@@ -13,6 +13,7 @@ import smelt.converter.cli.Interruption;
 import smelt.converter.cli.PlanCommand;
 import smelt.converter.cli.RecipesCommand;
 import smelt.converter.cli.Terminal;
+import smelt.converter.cli.VerifyCommand;
 import smelt.formats.codec.KernelSet;
 
 /// The program. The one place where its parts are put together.
@@ -36,6 +37,7 @@ public final class Main {
         new PlanCommand(terminal),
         new ConvertCommand(terminal, interruption),
         new CheckCommand(terminal),
+        new VerifyCommand(terminal, interruption),
         new GenerateCommand(terminal, System.in),
         new RecipesCommand(terminal),
         new DiffCommand(terminal),

@@ -191,7 +191,7 @@ record Facts(
     return Collections.unmodifiableSortedMap(modules);
   }
 
-  private static Document<ModelConfig> readConfig(ModelSource source) throws IOException {
+  static Document<ModelConfig> readConfig(ModelSource source) throws IOException {
     return Json.readBytes(
         source,
         ModelConfig.FILE,

@@ -31,6 +31,10 @@ public final class Compute implements AutoCloseable {
 
   /// @param threads at least 1; the caller's is one of them
   public Compute(MathKernels math, Kernels codec, int threads) {
+    this(math, codec, threads, Product.FEW);
+  }
+
+  private Compute(MathKernels math, Kernels codec, int threads, int few) {
     if (threads < 1) {
       throw new IllegalArgumentException(threads + " threads");
     }
@@ -38,17 +42,23 @@ public final class Compute implements AutoCloseable {
     this.codec = codec;
     this.workers = new Workers(threads);
     this.workspace = new Workspace();
-    this.product = new Product(math, codec, workers, workspace);
+    this.product = new Product(few, math, codec, workers, workspace);
     this.attention = new Attention(math, workers, workspace);
-  }
-
-  public int threads() {
-    return workers.threads();
   }
 
   /// The kernels that weights are decoded with.
   public Kernels codec() {
     return codec;
+  }
+
+  /// One that sums products in the same order however few rows they have, so that a row's result
+  /// depends on nothing but the row. It is slower for a few rows.
+  public static Compute steady(MathKernels math, Kernels codec, int threads) {
+    return new Compute(math, codec, threads, 0);
+  }
+
+  public int threads() {
+    return workers.threads();
   }
 
   /// Bytes of memory that this keeps for products of up to `tokens` rows with weights of up to

@@ -51,7 +51,11 @@ final class Product {
   private final Workers workers;
   private final Workspace workspace;
 
-  Product(MathKernels math, Kernels codec, Workers workers, Workspace workspace) {
+  private final int few;
+
+  /// @param few up to how many tokens nothing is packed: `FEW`, or 0 for sums in one order always
+  Product(int few, MathKernels math, Kernels codec, Workers workers, Workspace workspace) {
+    this.few = few;
     this.math = math;
     this.codec = codec;
     this.workers = workers;
@@ -103,7 +107,7 @@ final class Product {
     if (w.cols() == 0) {
       throw new IllegalArgumentException("a weight without columns");
     }
-    if (x.rows() <= FEW) {
+    if (x.rows() <= few) {
       few(x, w, out);
       return;
     }
@@ -117,7 +121,7 @@ final class Product {
   ///
   /// @param cols the most columns of a weight
   long scratchBytes(long tokens, long cols) {
-    int panels = tokens <= FEW ? 0 : Math.toIntExact(panels(Math.min(tokens, TOKENS)));
+    int panels = tokens <= few ? 0 : Math.toIntExact(panels(Math.min(tokens, TOKENS)));
     return packedBytes(panels, cols) + workers.threads() * workerBytes(panels, cols);
   }
 

@@ -725,7 +725,11 @@ final class VectorMath implements MathKernels {
       s2 = c.fma(c, s2);
       s3 = d.fma(d, s3);
     }
-    double squares = s0.add(s1).add(s2.add(s3)).reduceLanes(ADD);
+    // Not reduceLanes: its order of sums differs between interpreted and compiled code.
+    double squares = 0;
+    for (float square : s0.add(s1).add(s2.add(s3)).toArray()) {
+      squares += square;
+    }
     for (; i < count; i++) {
       double value = x.get(F32, xOffset + 4 * i);
       squares += value * value;
@@ -783,7 +787,10 @@ final class VectorMath implements MathKernels {
       e.intoMemorySegment(memory, xOffset + 4 * i, NATIVE);
       sums = sums.add(e);
     }
-    double sum = sums.reduceLanes(ADD);
+    double sum = 0;
+    for (float part : sums.toArray()) {
+      sum += part;
+    }
     for (; i < count; i++) {
       float e = (float) Math.exp((double) memory.get(F32, xOffset + 4 * i) - max);
       memory.set(F32, xOffset + 4 * i, e);

@@ -94,6 +94,12 @@ public final class ReferenceModel implements AutoCloseable {
     return ScratchNeeds.of(ModelSpec.of(checkpoint), checkpoint).full(tokens, longest);
   }
 
+  /// Scratch memory with which the weights of experts and dense halves are read once for a batch of
+  /// so many tokens, and those of attention once for every few thousand tokens.
+  public static long thriftyScratch(Checkpoint checkpoint, long tokens, int longest) {
+    return ScratchNeeds.of(ModelSpec.of(checkpoint), checkpoint).thrifty(tokens, longest);
+  }
+
   /// Heap memory of one layer's [Routing] for so many tokens, and of working with it; 0 for a model
   /// without experts.
   public static long routingBytes(ModelSpec spec, long tokens) {

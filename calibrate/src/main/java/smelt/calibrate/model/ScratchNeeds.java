@@ -23,6 +23,9 @@ record ScratchNeeds(
   /// One part in so many of the scratch memory is the buffer, within its limits.
   private static final long BUFFER_SHARE = 8;
 
+  /// Tokens that attend together when memory is not to be spent for more.
+  private static final long TOGETHER = 2048;
+
   /// Matrices that are taken at once, each of which may lose so much to alignment.
   private static final long SLACK = 32 * Scratch.ALIGNMENT;
 
@@ -94,6 +97,14 @@ record ScratchNeeds(
   private long withBuffer(long need) {
     long share = Scratch.aligned(Math.ceilDiv(need, BUFFER_SHARE - 1)) + Scratch.ALIGNMENT;
     return Math.addExact(need, Math.max(leastBuffer, Math.min(LARGEST_BUFFER, share)));
+  }
+
+  /// What a run needs to read the weights of every feed-forward half once for a batch of so many
+  /// tokens; those of attention, a small share of a model with experts, are read once for every few
+  /// thousand tokens.
+  long thrifty(long tokens, int longest) {
+    long together = Math.min(tokens, Math.max(longest, TOGETHER));
+    return LARGEST_BUFFER + Math.max(attention(together, longest), feedForward(tokens));
   }
 
   /// Of so much scratch memory, how much is the buffer of weights.

@@ -5,7 +5,7 @@ import java.nio.file.Path;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
+import java.util.TreeMap;
 import java.util.stream.Stream;
 import picocli.CommandLine;
 import picocli.CommandLine.Option;
@@ -13,7 +13,8 @@ import smelt.converter.DidYouMean;
 import smelt.converter.report.ReportFormat;
 import smelt.converter.report.Reports;
 
-/// `--report json=F,md=F,junit=F`, the same for every command that finds something.
+/// `--report json=F,md=F,junit=F`, the same for every command that finds something; `verify` also
+/// has `html=F`.
 final class ReportOption {
 
   private static final List<String> FORMATS =
@@ -26,7 +27,7 @@ final class ReportOption {
       names = "--report",
       split = ",",
       paramLabel = "FORMAT=FILE",
-      description = "Write a report: json=FILE, md=FILE, junit=FILE.")
+      description = "Write a report: json=FILE, md=FILE, junit=FILE; verify also html=FILE.")
   private List<String> parts = List.of();
 
   /// Where reports go. Commands ask before they begin to work, so that a slip costs nothing.
@@ -34,27 +35,31 @@ final class ReportOption {
   /// @throws CommandLine.ParameterException if the option is wrong
   Reports reports() {
     Map<ReportFormat, Path> files = new EnumMap<>(ReportFormat.class);
-    for (String part : parts) {
-      int equals = part.indexOf('=');
-      String name = equals < 0 ? part : part.substring(0, equals);
-      ReportFormat format = format(part, name);
-      if (equals < 0 || equals == part.length() - 1) {
-        throw refuse(part, "name its file: " + name + "=FILE");
-      }
-      if (files.putIfAbsent(format, file(part, part.substring(equals + 1))) != null) {
-        throw refuse(part, name + " is there twice");
-      }
-    }
+    files(FORMATS).forEach((name, file) -> files.put(ReportFormat.named(name).orElseThrow(), file));
     return new Reports(files);
   }
 
-  private ReportFormat format(String part, String name) {
-    Optional<ReportFormat> format = ReportFormat.named(name);
-    if (format.isEmpty()) {
-      throw refuse(
-          part, DidYouMean.remedy(name, FORMATS, "formats are " + String.join(", ", FORMATS)));
+  /// One file for each format that is wanted.
+  ///
+  /// @param formats the names that the command knows
+  /// @throws CommandLine.ParameterException if the option is wrong
+  Map<String, Path> files(List<String> formats) {
+    Map<String, Path> files = new TreeMap<>();
+    for (String part : parts) {
+      int equals = part.indexOf('=');
+      String name = equals < 0 ? part : part.substring(0, equals);
+      if (!formats.contains(name)) {
+        throw refuse(
+            part, DidYouMean.remedy(name, formats, "formats are " + String.join(", ", formats)));
+      }
+      if (equals < 0 || equals == part.length() - 1) {
+        throw refuse(part, "name its file: " + name + "=FILE");
+      }
+      if (files.putIfAbsent(name, file(part, part.substring(equals + 1))) != null) {
+        throw refuse(part, name + " is there twice");
+      }
     }
-    return format.get();
+    return files;
   }
 
   private Path file(String part, String name) {

@@ -10,7 +10,6 @@ import java.util.List;
 import java.util.Optional;
 import smelt.converter.Version;
 import smelt.formats.files.Sha256;
-import tools.jackson.databind.node.ObjectNode;
 
 /// The plan as a JSON file that a person can read and diff, format `smelt-plan/1`: one unit, file
 /// or tensor on a line. It holds nothing that depends on the machine, so its SHA-256 names the job.
@@ -29,7 +28,7 @@ public final class PlanJson {
     try (LineJson json = new LineJson(out)) {
       json.entry("format", FORMAT);
       json.entry("smelt", Version.text());
-      json.entry("recipe", recipe(plan));
+      json.entry("recipe", plan.recipe().meaning());
       json.entry("source", plan.source().json());
       json.entry("source_bytes_read", plan.sourceBytes());
       json.entry("output_bytes", plan.outputBytes());
@@ -59,13 +58,6 @@ public final class PlanJson {
       throw new UncheckedIOException(e);
     }
     return Sha256.hex(sha256);
-  }
-
-  /// The recipe's meaning: its description may change without changing the job.
-  private static ObjectNode recipe(Plan plan) {
-    ObjectNode json = plan.recipe().json();
-    json.remove("description");
-    return json;
   }
 
   private static List<FileLine> files(Plan plan) {

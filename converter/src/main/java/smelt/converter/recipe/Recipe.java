@@ -41,12 +41,19 @@ public record Recipe(
     }
   }
 
-  /// SHA-256, as lower-case hex, of the recipe's meaning: [#canonicalJson] without the description.
-  /// How the YAML is written and which defaults it spells out make no difference.
+  /// SHA-256, as lower-case hex, of the recipe's [#meaning]. How the YAML is written and which
+  /// defaults it spells out make no difference.
   public String digest() {
+    return Sha256.hex(meaning().toString().getBytes(StandardCharsets.UTF_8));
+  }
+
+  /// What decides the bytes of the result: [#json] without the description and without bounds, so
+  /// that both may change without changing the job.
+  public ObjectNode meaning() {
     ObjectNode json = json();
     json.remove("description");
-    return Sha256.hex(json.toString().getBytes(StandardCharsets.UTF_8));
+    json.withArray("targets").forEach(target -> ((ObjectNode) target).remove("bounds"));
+    return json;
   }
 
   /// The recipe with every default spelt out, as one line of JSON with its keys in a fixed order.
@@ -68,6 +75,7 @@ public record Recipe(
       }
       texts(entry.putArray("keep"), spec.keep());
       texts(entry.putArray("quantize"), spec.quantize());
+      spec.bounds().ifPresent(bounds -> entry.set("bounds", bounds.json()));
     }
     json.put("mtp", mtp.name().toLowerCase(Locale.ROOT));
     json.put("copy_code", copyCode);

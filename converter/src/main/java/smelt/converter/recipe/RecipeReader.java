@@ -18,8 +18,9 @@ final class RecipeReader {
   static final long DEFAULT_SHARD_SIZE = 4L << 30;
 
   private static final List<String> KEYS =
-      List.of("name", "description", "targets", "mtp", "copy_code", "shard_size");
-  private static final List<String> TARGET_KEYS = List.of("target", "scales", "keep", "quantize");
+      List.of("name", "description", "targets", "mtp", "copy_code", "shard_size", "bounds");
+  private static final List<String> TARGET_KEYS =
+      List.of("target", "scales", "keep", "quantize", "bounds");
   private static final List<String> TARGET_NAMES =
       Stream.of(Target.values()).map(Target::label).toList();
   private static final Pattern NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}");
@@ -54,8 +55,17 @@ final class RecipeReader {
             "mtp", Map.of("keep", MtpPolicy.KEEP, "drop", MtpPolicy.DROP), MtpPolicy.KEEP);
     boolean copyCode = fields.choice("copy_code", Map.of("true", true, "false", false), false);
     long shardSize = shardSize(fields);
+    List<TargetSpec> bounded = bounded(fields, targets);
     mistakes.refuse();
-    return new Recipe(name, description, targets, mtp, copyCode, shardSize);
+    return new Recipe(name, description, bounded, mtp, copyCode, shardSize);
+  }
+
+  /// Bounds of the whole recipe hold for the targets that have none of their own.
+  private List<TargetSpec> bounded(Fields fields, List<TargetSpec> targets) {
+    return new BoundsReader(mistakes)
+        .read(fields)
+        .map(bounds -> targets.stream().map(target -> target.withBounds(bounds)).toList())
+        .orElse(targets);
   }
 
   private String name(Fields fields, int line) {
@@ -141,6 +151,7 @@ final class RecipeReader {
             Optional.empty());
     List<Selector> keep = selectors(fields, "keep");
     List<Selector> quantize = selectors(fields, "quantize");
+    Optional<BoundsSpec> bounds = new BoundsReader(mistakes).read(fields);
     if (target.isEmpty()) {
       return Optional.empty();
     }
@@ -148,7 +159,7 @@ final class RecipeReader {
     checkAllowed(fields, target.get());
     checkConsistent(fields, keep, quantize);
     return mistakes.count() == before
-        ? Optional.of(new TargetSpec(target.get(), scales, keep, quantize))
+        ? Optional.of(new TargetSpec(target.get(), scales, keep, quantize, bounds))
         : Optional.empty();
   }
 

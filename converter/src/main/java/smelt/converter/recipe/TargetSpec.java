@@ -11,8 +11,13 @@ import smelt.formats.codec.ScaleFormat;
 ///   of two if the source's scales are, else any
 /// @param keep tensors that stay in high precision though the rule would quantize them
 /// @param quantize tensors that are quantized though the rule would keep them
+/// @param bounds what the result is to hold when it is verified
 public record TargetSpec(
-    Target target, Optional<ScaleFormat> scales, List<Selector> keep, List<Selector> quantize) {
+    Target target,
+    Optional<ScaleFormat> scales,
+    List<Selector> keep,
+    List<Selector> quantize,
+    Optional<BoundsSpec> bounds) {
 
   public TargetSpec {
     keep = List.copyOf(keep);
@@ -24,7 +29,14 @@ public record TargetSpec(
 
   /// A target that follows its own rule throughout.
   public static TargetSpec of(Target target) {
-    return new TargetSpec(target, Optional.empty(), List.of(), List.of());
+    return new TargetSpec(target, Optional.empty(), List.of(), List.of(), Optional.empty());
+  }
+
+  /// The same target, with these bounds unless it has its own.
+  TargetSpec withBounds(BoundsSpec forAll) {
+    return bounds.isPresent()
+        ? this
+        : new TargetSpec(target, scales, keep, quantize, Optional.of(forAll));
   }
 
   static boolean choosesScales(Target target) {

@@ -18,11 +18,13 @@ public record Reports(Map<ReportFormat, Path> files) {
   /// Writes the report in each format; a file appears whole or not at all.
   public void write(Report report) throws IOException {
     for (Map.Entry<ReportFormat, Path> file : files.entrySet()) {
-      write(file.getValue().toAbsolutePath(), file.getKey().render(report));
+      write(file.getValue(), file.getKey().render(report));
     }
   }
 
-  private static void write(Path file, String text) throws IOException {
+  /// Writes one report's text; the file appears whole or not at all.
+  public static void write(Path path, String text) throws IOException {
+    Path file = path.toAbsolutePath();
     Path folder = file.getParent();
     Files.createDirectories(folder);
     Path beside = Files.createTempFile(folder, ".report-", ".tmp");

@@ -55,6 +55,29 @@ class RecipeMistakesTest {
             5,
             "'router' under keep and under quantize",
             "remove it"),
+        Arguments.of("name: x\ntargets: [bf16]\nbounds: bf61", 3, "'bf61'", "'bf16'"),
+        Arguments.of(
+            "name: x\ntargets: [bf16]\nbounds: [bf16]", 3, "bounds: a list", "write for example"),
+        Arguments.of(
+            "name: x\ntargets: [bf16]\nbounds: {profile: w8a9}",
+            3,
+            "unknown profile 'w8a9'",
+            "'w8a8'"),
+        Arguments.of(
+            "name: x\ntargets: [bf16]\nbounds: {mean_lk: 1}",
+            3,
+            "unknown key 'mean_lk'",
+            "'mean_kl'"),
+        Arguments.of(
+            "name: x\ntargets: [bf16]\nbounds:\n  same_top: 1.5",
+            4,
+            "same_top: '1.5'",
+            "smelt verify --help"),
+        Arguments.of(
+            "name: x\ntargets:\n- {target: bf16, bounds: {mean_kl: low}}",
+            3,
+            "mean_kl: 'low'",
+            "smelt verify --help"),
         Arguments.of("name: &a x\ntargets: [*a]", 2, "an alias", "write the value out"),
         Arguments.of("name: x\ntargets: &a\n- [*a]", 3, "an alias", "write the value out"),
         Arguments.of("name: x\ntargets: [bf16]\n---\nname: y", 4, "a second document", "keep one"),

@@ -1,0 +1,322 @@
+package smelt.converter.cli;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.OptionalInt;
+import java.util.OptionalLong;
+import java.util.concurrent.Callable;
+import java.util.stream.Stream;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import smelt.calibrate.math.MathKernelSet;
+import smelt.converter.ByteSize;
+import smelt.converter.InterruptedRunException;
+import smelt.converter.RefusedException;
+import smelt.converter.Version;
+import smelt.converter.progress.Progress;
+import smelt.converter.report.Reports;
+import smelt.converter.run.AnonymousMemory;
+import smelt.converter.run.HeapThrift;
+import smelt.converter.run.StopSignal;
+import smelt.formats.checkpoint.Checkpoint;
+import smelt.formats.codec.KernelSet;
+import smelt.formats.source.ModelSource;
+import smelt.verify.inference.Verification;
+import smelt.verify.inference.VerifyPlan;
+import smelt.verify.quality.QualityReport;
+import smelt.verify.report.QualityRendering;
+import smelt.verify.report.QualityRendering.Format;
+import smelt.verify.tables.Tables;
+
+/// `smelt verify`: a result against the model that it was made from, weight by weight and on text.
+/// Exit code 1 when a bound does not hold.
+@Command(
+    name = "verify",
+    mixinStandardHelpOptions = true,
+    description = {
+      "Compare a result with its source: every weight, and both models on text.",
+      "Exit code 0 if every bound holds, 1 if one does not or could not be measured."
+    })
+public final class VerifyCommand implements Callable<Integer> {
+
+  private static final List<String> FORMATS =
+      Stream.of(Format.values()).map(Format::label).toList();
+
+  /// Which roundings of activations can be asked for.
+  enum ActivationChoice {
+    AUTO,
+    NONE
+  }
+
+  private final Terminal terminal;
+  private final Interruption interruption;
+
+  @CommandLine.Spec private CommandLine.Model.CommandSpec command;
+
+  @Parameters(index = "0", paramLabel = "OUT", description = "The result: folder or archive.")
+  private Path result;
+
+  @Option(
+      names = "--against",
+      required = true,
+      paramLabel = "MODEL",
+      description = "The model that it was converted from.")
+  private Path against;
+
+  @Option(
+      names = "--corpus",
+      split = ",",
+      arity = "1..*",
+      paramLabel = "FILE",
+      description =
+          "Text, or JSON lines with \"text\" or token \"ids\". Without it a built-in text is used.")
+  private List<Path> corpus = List.of();
+
+  @Option(
+      names = "--tokens",
+      paramLabel = "N",
+      defaultValue = "16384",
+      description = "Tokens to run both models on, at most (default ${DEFAULT-VALUE}).")
+  private long tokens;
+
+  @Option(
+      names = "--sequence-length",
+      paramLabel = "N",
+      description = "Tokens of a sequence, at most (default 512, or what the model can take).")
+  private Integer length;
+
+  @Option(
+      names = "--activations",
+      paramLabel = "HOW",
+      defaultValue = "auto",
+      description =
+          "auto: round the inputs of linears as the result's runtime does; none: leave them.")
+  private ActivationChoice activations;
+
+  @Option(names = "--weights-only", description = "Compare weights, run no model.")
+  private boolean weightsOnly;
+
+  @Option(
+      names = "--no-early-stop",
+      description = "Use all the text, even when the verdict is certain before.")
+  private boolean noEarlyStop;
+
+  @Option(
+      names = "--tables",
+      paramLabel = "DIR",
+      description = "Also write all figures there, as Arrow files.")
+  private Path tables;
+
+  @Option(
+      names = "--kernels",
+      paramLabel = "SET",
+      defaultValue = "auto",
+      description = "auto, vector or scalar.")
+  private ConvertCommand.KernelChoice kernels;
+
+  @Mixin private BoundsOptions bounds;
+
+  @Mixin private RunOptions run;
+
+  @Mixin private QuietOption quiet;
+
+  @Mixin private JsonOption json;
+
+  @Mixin private ReportOption report;
+
+  public VerifyCommand(Terminal terminal, Interruption interruption) {
+    this.terminal = terminal;
+    this.interruption = interruption;
+  }
+
+  @Override
+  public Integer call() throws IOException {
+    Map<String, Path> reports = report.files(FORMATS);
+    requirePositive();
+    Verification.Tools tools = tools();
+    StopSignal stop = new StopSignal();
+    interruption.arm(stop);
+    interruption.writing(false);
+    long start = System.nanoTime();
+    try (HeapThrift _ = new HeapThrift();
+        AnonymousMemory watched = new AnonymousMemory();
+        ModelSource from = Models.open(against);
+        ModelSource to = Models.open(result)) {
+      BoundsOptions.Wanted wanted = bounds.wanted(ManifestTarget.of(to));
+      Verification.Model source = new Verification.Model(from, Checkpoint.open(from));
+      Verification.Model made = new Verification.Model(to, Checkpoint.open(to));
+      VerifyTexts texts = texts(source, made);
+      VerifyPlan plan = plan(source, made, texts);
+      QualityReport found = verify(source, made, texts, wanted, plan, tools, stop);
+      interruption.writing(true);
+      answer(found, new Run(plan, watched.peak(), (System.nanoTime() - start) / 1e9), reports);
+      return (found.verdict().passed() ? ExitCode.OK : ExitCode.BOUND_FAILED).code();
+    }
+  }
+
+  private void requirePositive() {
+    if (tokens < 2 || (length != null && length < 2)) {
+      throw new CommandLine.ParameterException(
+          command.commandLine(),
+          (tokens < 2 ? "--tokens " + tokens : "--sequence-length " + length) + ": at least 2");
+    }
+  }
+
+  private Verification.Tools tools() {
+    String set = kernels.name().toLowerCase(Locale.ROOT);
+    return new Verification.Tools(KernelSet.choose(set), MathKernelSet.choose(set));
+  }
+
+  private VerifyTexts texts(Verification.Model source, Verification.Model made) throws IOException {
+    if (weightsOnly) {
+      return VerifyTexts.none();
+    }
+    Verification.requireComparable(source.checkpoint(), made.checkpoint());
+    return VerifyTexts.cut(
+        source.source(),
+        source.checkpoint(),
+        corpus,
+        length == null ? OptionalInt.empty() : OptionalInt.of(length),
+        tokens);
+  }
+
+  private VerifyPlan plan(Verification.Model source, Verification.Model made, VerifyTexts texts) {
+    VerifyPlan.Work work =
+        new VerifyPlan.Work(
+            source.checkpoint(),
+            made.checkpoint(),
+            texts.sequences().stream().map(ids -> ids.length).toList(),
+            run.threads(),
+            texts.bytes());
+    VerifyPlan plan = VerifyPlan.of(work, run.memory());
+    if (run.memory().isPresent() && plan.peak() > run.memory().getAsLong()) {
+      throw new RefusedException(
+          "--memory " + ByteSize.format(run.memory().getAsLong()),
+          "a verification that takes up to "
+              + ByteSize.format(plan.peak())
+              + " with one sequence at a time",
+          "at most " + ByteSize.format(run.memory().getAsLong()),
+          "give at least "
+              + ByteSize.format(plan.peak())
+              + (plan.rounds() == 0 ? "" : ", or shorter sequences with --sequence-length"));
+    }
+    terminal.message(
+        plan.rounds() == 0
+            ? "weights only"
+            : texts.sequences().size()
+                + " sequences in "
+                + plan.rounds()
+                + (plan.rounds() == 1 ? " round" : " rounds")
+                + ", memory up to "
+                + ByteSize.format(plan.peak()));
+    return plan;
+  }
+
+  private QualityReport verify(
+      Verification.Model source,
+      Verification.Model made,
+      VerifyTexts texts,
+      BoundsOptions.Wanted wanted,
+      VerifyPlan plan,
+      Verification.Tools tools,
+      StopSignal stop)
+      throws IOException {
+    Verification.Request request =
+        new Verification.Request(
+            texts.sequences(),
+            activations == ActivationChoice.AUTO,
+            wanted.profile(),
+            wanted.bounds(),
+            texts.eos(),
+            !noEarlyStop);
+    try (Progress progress = quiet.progress(terminal, "verify")) {
+      return new Verification(source, made, request, plan, tools, new Watcher(progress, stop))
+          .run(new Verification.About(texts.corpora(), Version.text(), commandLine()));
+    }
+  }
+
+  /// What was typed, quoted for a shell where needed.
+  private String commandLine() {
+    StringBuilder text = new StringBuilder("smelt verify");
+    for (String word : command.commandLine().getParseResult().originalArgs()) {
+      boolean plain = word.matches("[A-Za-z0-9_@%+=:,./-]+");
+      text.append(' ').append(plain ? word : "'" + word.replace("'", "'\\''") + "'");
+    }
+    return text.toString();
+  }
+
+  private record Watcher(Progress progress, StopSignal stop) implements Verification.Watcher {
+
+    @Override
+    public void starts(long bytes, long steps) {
+      progress.start(bytes, steps);
+    }
+
+    @Override
+    public void read(long bytes) {
+      progress.advance(bytes);
+    }
+
+    @Override
+    public void stepDone() {
+      progress.unitDone();
+    }
+
+    @Override
+    public void check() {
+      if (stop.isStopped()) {
+        throw new InterruptedRunException(
+            "the verification", "a signal to stop", "its end", "run it again; nothing was written");
+      }
+    }
+  }
+
+  /// What a finished verification says of its run.
+  private record Run(VerifyPlan plan, OptionalLong peak, double seconds) {
+
+    String line() {
+      return String.format(
+          Locale.ROOT,
+          "%.1f s with %d threads; memory %s of %s planned",
+          seconds,
+          plan.threads(),
+          peak.isPresent() ? ByteSize.format(peak.getAsLong()) : "not measured",
+          ByteSize.format(plan.peak()));
+    }
+
+    String json() {
+      return String.format(
+          Locale.ROOT,
+          ",\n  \"run\": {\"memory_peak\":%s,\"memory_planned\":%d,\"rounds_planned\":%d,"
+              + "\"seconds\":%.3f,\"threads\":%d}\n}",
+          peak.isPresent() ? Long.toString(peak.getAsLong()) : "null",
+          plan.peak(),
+          plan.rounds(),
+          seconds,
+          plan.threads());
+    }
+  }
+
+  private void answer(QualityReport found, Run ran, Map<String, Path> reports) throws IOException {
+    if (json.wanted()) {
+      String text = QualityRendering.render(Format.JSON, found).stripTrailing();
+      terminal.answer(text.substring(0, text.length() - 1).stripTrailing() + ran.json());
+    } else {
+      VerifyText.lines(found, terminal);
+      terminal.answer(ran.line());
+    }
+    if (tables != null) {
+      Tables.write(tables, found);
+    }
+    for (Map.Entry<String, Path> file : reports.entrySet()) {
+      Format format = Format.named(file.getKey()).orElseThrow();
+      Reports.write(file.getValue(), QualityRendering.render(format, found));
+    }
+  }
+}

@@ -1,0 +1,233 @@
+package smelt.converter.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import smelt.converter.Program;
+import smelt.converter.SampleModel;
+import smelt.converter.run.Converting;
+import smelt.converter.target.Target;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
+
+class VerifyCommandTest {
+
+  private static final String MODEL = SampleModel.path(SampleModel.FP8).toString();
+
+  @TempDir static Path made;
+  @TempDir Path folder;
+
+  @BeforeAll
+  static void convert() throws Exception {
+    Converting.to(Target.INT8_CHANNEL).run(Path.of(MODEL), made.resolve("int8"));
+  }
+
+  private static Program.Result verify(Path result, String... more) {
+    List<String> args =
+        new ArrayList<>(List.of("verify", result.toString(), "--against", MODEL, "--quiet"));
+    args.addAll(List.of(more));
+    return Program.run(args.toArray(String[]::new));
+  }
+
+  private static JsonNode json(Program.Result result) {
+    return JsonMapper.shared().readTree(result.out());
+  }
+
+  @Test
+  void aModelAgainstItselfIsLossless() {
+    Program.Result result =
+        verify(Path.of(MODEL), "--tokens", "4608", "--sequence-length", "128", "--json");
+    assertThat(result.exit()).as(result.out() + result.err()).isZero();
+    JsonNode json = json(result);
+    assertThat(json.at("/verdict/profile").asString()).isEqualTo("lossless");
+    assertThat(json.at("/summary/kl/max").asDouble()).isEqualTo(0);
+    assertThat(json.at("/run/memory_planned").asLong())
+        .isGreaterThanOrEqualTo(json.at("/run/memory_peak").asLong());
+  }
+
+  @Test
+  void aGoodResultPassesAndIsReportedInEveryForm() throws IOException {
+    Path json = folder.resolve("report.json");
+    Path md = folder.resolve("report.md");
+    Path junit = folder.resolve("report.xml");
+    Path html = folder.resolve("report.html");
+    Path tables = folder.resolve("tables");
+    Program.Result result =
+        verify(
+            made.resolve("int8"),
+            "--tokens",
+            "6144",
+            "--sequence-length",
+            "128",
+            "--tables",
+            tables.toString(),
+            "--report",
+            "json=" + json + ",md=" + md + ",junit=" + junit + ",html=" + html);
+    assertThat(result.exit()).as(result.out() + result.err()).isZero();
+    assertThat(result.out().lines().findFirst().orElseThrow()).startsWith("PASS  profile w8a8: ");
+    assertThat(result.out())
+        .contains("mean KLD", "weights INT8 per channel, activations INT8 per token")
+        .containsPattern("memory [0-9.]+ MiB of [0-9.]+ MiB planned");
+    assertThat(JsonMapper.shared().readTree(json.toFile()).at("/verdict/passed").asBoolean())
+        .isTrue();
+    assertThat(Files.readString(md)).contains("w8a8");
+    assertThat(Files.readString(junit)).contains("<testsuites");
+    assertThat(Files.readString(html)).contains("<html");
+    try (Stream<Path> files = Files.list(tables)) {
+      assertThat(files.map(file -> file.getFileName().toString()))
+          .containsExactlyInAnyOrder(
+              "tensors.arrow", "layers.arrow", "tokens.arrow", "experts.arrow");
+    }
+  }
+
+  @Test
+  void aBoundThatFailsIsExitOne() {
+    Program.Result result =
+        verify(
+            made.resolve("int8"),
+            "--tokens",
+            "512",
+            "--sequence-length",
+            "128",
+            "--bound",
+            "mean_kl=1e-9",
+            "--bound",
+            "kl_999=none");
+    assertThat(result.exit()).isEqualTo(1);
+    assertThat(result.out()).startsWith("FAIL  profile w8a8").doesNotContain("99.9 % KLD");
+    assertThat(result.out()).containsPattern("mean KLD .* fail");
+  }
+
+  @Test
+  void weightsAloneNeedNoText() throws IOException {
+    Path recipe = folder.resolve("strict.yaml");
+    Files.writeString(
+        recipe,
+        "name: strict\ntargets: [int8-channel]\nbounds: {profile: w8a8, weight_sqnr: 60}\n");
+    Program.Result good = verify(made.resolve("int8"), "--weights-only");
+    assertThat(good.exit()).as(good.out() + good.err()).isZero();
+    assertThat(good.out()).contains("weight SQNR").doesNotContain("mean KLD");
+    Program.Result strict =
+        verify(made.resolve("int8"), "--weights-only", "--recipe", recipe.toString());
+    assertThat(strict.exit()).isEqualTo(1);
+    assertThat(strict.out()).contains("model.layers.0.mlp.down_proj.weight");
+    assertThat(verify(made.resolve("int8"), "--weights-only", "--activations", "none").out())
+        .contains("profile int8-weight");
+  }
+
+  @Test
+  void tooLittleMemoryIsRefusedWithTheNumbers() {
+    Program.Result result = verify(made.resolve("int8"), "--memory", "64M");
+    assertThat(result.exit()).isEqualTo(4);
+    assertThat(result.err()).contains("--memory 64 MiB", "one sequence at a time", "at least");
+  }
+
+  @Test
+  void aBudgetCutsTheTextIntoRounds() {
+    Program.Result free =
+        verify(made.resolve("int8"), "--tokens", "2048", "--sequence-length", "64", "--json");
+    long least = json(free).at("/run/memory_planned").asLong();
+    String budget = Long.toString(least - (6L << 20));
+    Program.Result result =
+        verify(
+            made.resolve("int8"),
+            "--tokens",
+            "2048",
+            "--sequence-length",
+            "64",
+            "--json",
+            "--no-early-stop",
+            "--memory",
+            budget);
+    assertThat(json(result).at("/run/rounds_planned").asInt()).isGreaterThan(1);
+    assertThat(json(result).at("/run/memory_planned").asLong())
+        .isLessThanOrEqualTo(Long.parseLong(budget));
+    assertThat(json(result).at("/summary/kl/mean").asDouble())
+        .isEqualTo(json(free).at("/summary/kl/mean").asDouble());
+  }
+
+  @Test
+  void idsStandForTextWhereThereIsNoTokenizer() throws IOException {
+    Path model = SampleModel.copy(SampleModel.FP8, folder.resolve("model"));
+    Files.delete(model.resolve("tokenizer.json"));
+    Path ids = folder.resolve("ids.jsonl");
+    StringBuilder lines = new StringBuilder();
+    for (int line = 0; line < 8; line++) {
+      lines.append("[0");
+      for (int id = 1; id < 40; id++) {
+        lines.append(", ").append((line * 131 + id * 17) % 1500);
+      }
+      lines.append("]\n");
+    }
+    Files.writeString(ids, lines);
+    Program.Result result =
+        Program.run(
+            "verify",
+            made.resolve("int8").toString(),
+            "--against",
+            model.toString(),
+            "--corpus",
+            ids.toString(),
+            "--json",
+            "--quiet");
+    assertThat(json(result).at("/summary/tokens").asInt()).as(result.err()).isEqualTo(8 * 39);
+    Program.Result none =
+        Program.run(
+            "verify", made.resolve("int8").toString(), "--against", model.toString(), "--quiet");
+    assertThat(none.exit()).isEqualTo(3);
+    assertThat(none.err()).contains("tokenizer.json");
+  }
+
+  @Test
+  void slipsAreUsageErrorsWithASuggestion() {
+    assertThat(verify(made, "--bounds", "w8a9").err()).contains("did you mean 'w8a8'?");
+    assertThat(verify(made, "--bound", "mean_lk=1").err()).contains("did you mean 'mean_kl'?");
+    assertThat(verify(made, "--bound", "same_top=2").err()).contains("same_top=VALUE");
+    assertThat(verify(made, "--report", "htm=x").err()).contains("did you mean 'html'?");
+    assertThat(verify(made, "--tokens", "1").exit()).isEqualTo(2);
+    assertThat(verify(made, "--bounds", "w8a9").exit()).isEqualTo(2);
+    assertThat(verify(folder.resolve("none")).exit()).isEqualTo(3);
+  }
+
+  @Test
+  void anotherModelIsNoSource() {
+    Program.Result result =
+        Program.run("verify", made.resolve("int8").toString(), "--against", folder.toString());
+    assertThat(result.exit()).isEqualTo(3);
+  }
+
+  @Test
+  void aSignalEndsItWithNothingWritten() throws Exception {
+    Path messages = folder.resolve("messages.txt");
+    Path tables = folder.resolve("tables");
+    Process process =
+        Program.smelt()
+            .start(
+                messages,
+                "verify",
+                made.resolve("int8").toString(),
+                "--against",
+                MODEL,
+                "--tokens",
+                "60000",
+                "--tables",
+                tables.toString());
+    long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
+    while (!Files.readString(messages).contains("round") && System.nanoTime() < end) {
+      Thread.sleep(20);
+    }
+    process.destroy();
+    assertThat(process.waitFor(20, TimeUnit.SECONDS)).isTrue();
+    assertThat(process.exitValue()).isEqualTo(75);
+    assertThat(tables).doesNotExist();
+  }
+}

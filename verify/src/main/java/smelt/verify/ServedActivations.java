@@ -1,0 +1,131 @@
+package smelt.verify;
+
+import java.io.IOException;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
+import smelt.calibrate.model.ActivationScheme;
+import smelt.calibrate.model.Activations;
+import smelt.formats.ElementType;
+import smelt.formats.UnsupportedException;
+import smelt.formats.checkpoint.Checkpoint;
+import smelt.formats.checkpoint.TensorRole;
+import smelt.formats.checkpoint.Weight;
+import smelt.formats.codec.Encoding;
+import smelt.formats.source.ModelSource;
+import smelt.verify.CtArgs.Dynamic;
+
+/// How the runtimes that serve a checkpoint round the input of each linear, from what the
+/// checkpoint declares of itself.
+///
+/// | declared | input of a quantized linear |
+/// |---|---|
+/// | `fp8` with blocks | E4M3, one scale per token and block of columns |
+/// | `blockwise_int8` | INT8, one scale per token and block of columns |
+/// | `w8a8_int8`, Ascend `W8A8_DYNAMIC` | INT8, one scale per token |
+/// | compressed-tensors | what `input_activations` of the weight's group says; as it is where the group has none |
+/// | nothing | as it is |
+///
+/// Only linears whose weight is stored as codes are fed rounded numbers. `kv_b_proj` never is:
+/// runtimes absorb it into the attention and work on it in high precision.
+public final class ServedActivations implements Activations {
+
+  private final Quantization quantization;
+
+  private ServedActivations(Quantization quantization) {
+    this.quantization = quantization;
+  }
+
+  /// Reads what a checkpoint declares: `config.json`, and Ascend's description where there is one.
+  public static ServedActivations read(ModelSource source) throws IOException {
+    return new ServedActivations(
+        Quantization.of(Facts.readConfig(source), Description.read(source)));
+  }
+
+  /// @throws UnsupportedException for a scheme that cannot be simulated
+  @Override
+  public ActivationScheme of(Weight weight) {
+    if (weight.encoding() instanceof Encoding.Plain || isAbsorbed(weight.role())) {
+      return new ActivationScheme.None();
+    }
+    return switch (quantization) {
+      case Quantization.None _ -> new ActivationScheme.None();
+      case Quantization.Fp8Block b -> new ActivationScheme.PerGroup(ElementType.F8_E4M3, b.cols());
+      case Quantization.Int8Block b -> new ActivationScheme.PerGroup(ElementType.I8, b.cols());
+      case Quantization.Int8Channel _ -> new ActivationScheme.PerToken(ElementType.I8);
+      case Quantization.CompressedTensors(CtConfig config) -> group(config, weight);
+      case Quantization.Ascend(Description description) -> described(description, weight);
+      case Quantization.Fp8Tensor _, Quantization.Other _, Quantization.Malformed _ ->
+          throw unknown(weight, quantization.label());
+    };
+  }
+
+  /// The schemes of all weights in words, such as `INT8 per token`; `none` where nothing is
+  /// rounded.
+  public static String label(Activations activations, Checkpoint checkpoint) {
+    Set<String> labels = new TreeSet<>();
+    for (Weight weight : checkpoint.weights()) {
+      ActivationScheme scheme = activations.of(weight);
+      if (!(scheme instanceof ActivationScheme.None)) {
+        labels.add(scheme.label());
+      }
+    }
+    return labels.isEmpty() ? "none" : labels.stream().collect(Collectors.joining(" and "));
+  }
+
+  private static boolean isAbsorbed(TensorRole role) {
+    return role instanceof TensorRole.Attention attention
+        && attention.part() == TensorRole.AttentionPart.KV_B;
+  }
+
+  private static String module(Weight weight) {
+    String name = weight.name();
+    int dot = name.lastIndexOf('.');
+    return dot < 0 ? name : name.substring(0, dot);
+  }
+
+  private static ActivationScheme group(CtConfig config, Weight weight) {
+    return config
+        .groupOf(module(weight))
+        .flatMap(CtConfig.Group::input)
+        .map(input -> dynamic(input, weight))
+        .orElseGet(ActivationScheme.None::new);
+  }
+
+  private static ActivationScheme dynamic(CtArgs input, Weight weight) {
+    boolean known = input.bits() == 8 && input.symmetric() && input.dynamic() == Dynamic.DYNAMIC;
+    if (known && input.strategy() == CtArgs.Strategy.TOKEN) {
+      return new ActivationScheme.PerToken(type(input));
+    }
+    if (known && input.strategy() == CtArgs.Strategy.GROUP && input.groupSize().orElse(0) > 0) {
+      return new ActivationScheme.PerGroup(type(input), input.groupSize().getAsInt());
+    }
+    throw unknown(
+        weight,
+        input.dynamic()
+            + " "
+            + input.strategy()
+            + " input_activations of "
+            + input.bits()
+            + " bits");
+  }
+
+  private static ElementType type(CtArgs input) {
+    return input.integer() ? ElementType.I8 : ElementType.F8_E4M3;
+  }
+
+  private static ActivationScheme described(Description description, Weight weight) {
+    String type = description.types().getOrDefault(weight.name(), AscendForms.FLOAT);
+    return switch (type) {
+      case AscendForms.FLOAT -> new ActivationScheme.None();
+      case AscendForms.DYNAMIC -> new ActivationScheme.PerToken(ElementType.I8);
+      default -> throw unknown(weight, type);
+    };
+  }
+
+  private static UnsupportedException unknown(Weight weight, String what) {
+    return new UnsupportedException(
+        "the activations of " + what + " (" + weight.name() + ")",
+        "dynamic scales per token or per group are simulated; --activations none leaves them out");
+  }
+}

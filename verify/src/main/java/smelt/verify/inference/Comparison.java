@@ -1,0 +1,126 @@
+package smelt.verify.inference;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalInt;
+import smelt.calibrate.model.Activations;
+import smelt.calibrate.model.LayerOptions;
+import smelt.calibrate.model.ReferenceModel;
+import smelt.verify.quality.ExpertUse;
+import smelt.verify.quality.LayerScore;
+import smelt.verify.quality.TokenScores;
+
+/// The source's path and the result's path through the reference model, in one pass: both advance
+/// layer by layer, and what differs is measured behind each layer and at the end.
+///
+/// The source's batch holds `S` tokens. The result's batch holds them twice, and some once more:
+///
+/// | rows | what they are |
+/// |---|---|
+/// | `0 .. S` | free: the result by itself |
+/// | `S .. 2S` | forced: as free, but each token goes to the experts that the source chose |
+/// | `2S .. 2S + L` | local: before each layer they are set to what the source's path has there, so that behind it they show that layer's own error; at most [#LOCAL_TOKENS] in all rounds |
+///
+/// Text comes in rounds, as many sequences at a time as memory allows; each round reads both models
+/// once. Figures are over all rounds so far.
+///
+/// Used by one thread; a round works with the threads of the models.
+public final class Comparison {
+
+  /// Tokens whose layers are also compared from the same input.
+  public static final long LOCAL_TOKENS = 512;
+
+  /// Told of progress, and asked whether to go on.
+  public interface Watcher {
+
+    /// A layer of both models, or their head, is done.
+    void stepDone();
+
+    /// Throws what ends the comparison, if it is to end now.
+    void check();
+  }
+
+  /// How to compare.
+  ///
+  /// @param activations how the result's runtime rounds inputs of linears
+  /// @param eos the token that ends a text
+  /// @param headRows rows of the vocabulary whose logits are in memory at once
+  /// @param threads for the sums over the vocabulary
+  public record Settings(Activations activations, OptionalInt eos, int headRows, int threads) {
+
+    /// The result's options without forced experts.
+    LayerOptions free() {
+      return new LayerOptions(activations, Optional.empty());
+    }
+  }
+
+  private final ReferenceModel source;
+  private final ReferenceModel result;
+  private final Settings settings;
+  private final Watcher watcher;
+  private final List<LayerSums> layers = new ArrayList<>();
+  private final List<TokenScores> rounds = new ArrayList<>();
+  private int sequences;
+  private long localTokens;
+
+  /// @param source stays the caller's to close, as does `result`
+  public Comparison(
+      ReferenceModel source, ReferenceModel result, Settings settings, Watcher watcher) {
+    this.source = source;
+    this.result = result;
+    this.settings = settings;
+    this.watcher = watcher;
+    for (int layer = 0; layer < source.spec().layerCount(); layer++) {
+      layers.add(new LayerSums(layer));
+    }
+  }
+
+  /// Steps of a round of which the watcher is told.
+  public int stepsOfRound() {
+    return layers.size() + 1;
+  }
+
+  /// Compares on more text.
+  ///
+  /// @param texts token ids of each sequence, at least two of each
+  /// @throws smelt.formats.BadInputException if the source's own numbers are not finite
+  public void add(List<int[]> texts) throws IOException {
+    try (Round round = new Round(texts, source.spec().hidden(), LOCAL_TOKENS - localTokens)) {
+      watcher.check();
+      source.embed(round.source());
+      result.embed(round.result());
+      for (LayerSums layer : layers) {
+        watcher.check();
+        layer.advance(round, source, result, settings.activations());
+        watcher.stepDone();
+      }
+      watcher.check();
+      rounds.add(new Head(source, result, settings, watcher).scores(round, sequences));
+      watcher.stepDone();
+      sequences += texts.size();
+      localTokens += round.localTokens();
+    }
+  }
+
+  /// Sequences compared so far.
+  public int sequences() {
+    return sequences;
+  }
+
+  /// The scores of all tokens so far.
+  public TokenScores tokens() {
+    return Columns.join(rounds);
+  }
+
+  /// The scores of all layers so far, in order.
+  public List<LayerScore> layers() {
+    return layers.stream().map(LayerSums::score).toList();
+  }
+
+  /// The use of all experts so far, by layer and expert.
+  public List<ExpertUse> experts() {
+    return layers.stream().flatMap(layer -> layer.experts().stream()).toList();
+  }
+}

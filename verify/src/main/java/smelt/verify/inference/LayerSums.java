@@ -1,0 +1,98 @@
+package smelt.verify.inference;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import smelt.calibrate.model.Activations;
+import smelt.calibrate.model.Forced;
+import smelt.calibrate.model.LayerOptions;
+import smelt.calibrate.model.ReferenceModel;
+import smelt.calibrate.model.Routing;
+import smelt.calibrate.model.TokenBatch;
+import smelt.formats.BadInputException;
+import smelt.verify.quality.ExpertUse;
+import smelt.verify.quality.LayerScore;
+import smelt.verify.quality.RouterScore;
+
+/// Sums behind one layer, over all rounds.
+final class LayerSums {
+
+  private final int layer;
+  private final SqnrSums local = new SqnrSums();
+  private final SqnrSums free = new SqnrSums();
+  private final SqnrSums forced = new SqnrSums();
+  private final RouterSums router = new RouterSums();
+  private long[] tokensOfExpert = {};
+  private double[] weightOfExpert = {};
+
+  LayerSums(int layer) {
+    this.layer = layer;
+  }
+
+  /// Takes both paths through the layer and measures.
+  void advance(Round round, ReferenceModel source, ReferenceModel result, Activations activations)
+      throws IOException {
+    round.beginLayer();
+    Optional<Routing> chosen = source.layer(layer, round.source(), LayerOptions.PLAIN);
+    long tokens = round.source().tokens();
+    LayerOptions options =
+        new LayerOptions(activations, chosen.map(routing -> new Forced(tokens, routing)));
+    Optional<Routing> other = result.layer(layer, round.result(), options);
+    free.add(round.sourceHidden(), round.freeHidden());
+    forced.add(round.sourceHidden(), round.forcedHidden());
+    local.addChange(round.localSource(), round.localHidden(), round.before());
+    requireFinite();
+    if (chosen.isPresent()) {
+      count(chosen.get());
+      compare(round.source(), chosen.get(), other.orElseThrow());
+    }
+  }
+
+  private void requireFinite() {
+    if (!free.signalIsFinite()) {
+      throw new BadInputException(
+          "the source, layer " + layer,
+          "hidden states that are not finite",
+          "finite numbers on real text",
+          "check the source: 'smelt check' looks at its weights, config.json at its rope and norms");
+    }
+  }
+
+  private void count(Routing chosen) {
+    for (long token = 0; token < chosen.tokens(); token++) {
+      for (int rank = 0; rank < chosen.k(); rank++) {
+        int expert = chosen.expert(token, rank);
+        if (expert >= tokensOfExpert.length) {
+          tokensOfExpert = java.util.Arrays.copyOf(tokensOfExpert, expert + 1);
+          weightOfExpert = java.util.Arrays.copyOf(weightOfExpert, expert + 1);
+        }
+        tokensOfExpert[expert]++;
+        weightOfExpert[expert] += chosen.weight(token, rank);
+      }
+    }
+  }
+
+  private void compare(TokenBatch batch, Routing chosen, Routing other) {
+    for (int sequence = 0; sequence < batch.sequences(); sequence++) {
+      long first = batch.first(sequence);
+      for (long token = first; token < first + batch.length(sequence) - 1; token++) {
+        router.add(chosen, other, token);
+      }
+    }
+  }
+
+  LayerScore score() {
+    Optional<RouterScore> routed =
+        tokensOfExpert.length == 0 ? Optional.empty() : Optional.of(router.score());
+    return new LayerScore(layer, local.db(), free.db(), forced.db(), routed);
+  }
+
+  List<ExpertUse> experts() {
+    List<ExpertUse> uses = new ArrayList<>();
+    for (int expert = 0; expert < tokensOfExpert.length; expert++) {
+      uses.add(new ExpertUse(layer, expert, tokensOfExpert[expert], weightOfExpert[expert]));
+    }
+    return uses;
+  }
+}

@@ -1,0 +1,46 @@
+package smelt.verify.inference;
+
+import java.util.List;
+import smelt.calibrate.model.ActivationScheme;
+import smelt.calibrate.model.Activations;
+import smelt.formats.ElementType;
+import smelt.formats.checkpoint.Checkpoint;
+import smelt.formats.checkpoint.Weight;
+import smelt.formats.codec.Encoding;
+import smelt.verify.quality.Profile;
+import smelt.verify.quality.TensorScore;
+
+/// The profile for what a result holds, where the user names none.
+///
+/// | result | profile |
+/// |---|---|
+/// | every weight has the source's bits | `lossless` |
+/// | INT8 weights, activations rounded | `w8a8` |
+/// | INT8 weights, activations as they are | `int8-weight` |
+/// | FP8 weights | `fp8` |
+/// | plain numbers | `bf16` |
+public final class ProfileChoice {
+
+  private ProfileChoice() {}
+
+  /// Whether the result is the source in another layout: it is then served as the source is, and
+  /// neither path rounds activations.
+  public static boolean isLossless(List<TensorScore> tensors) {
+    return !tensors.isEmpty() && tensors.stream().allMatch(TensorScore::bitExact);
+  }
+
+  /// @param activations how the result's inputs are rounded in the comparison
+  public static Profile of(Checkpoint result, List<TensorScore> tensors, Activations activations) {
+    if (isLossless(tensors)) {
+      return Profile.LOSSLESS;
+    }
+    List<Weight> coded =
+        result.weights().stream().filter(w -> !(w.encoding() instanceof Encoding.Plain)).toList();
+    if (coded.stream().noneMatch(weight -> weight.encoding().type() == ElementType.I8)) {
+      return coded.isEmpty() ? Profile.BF16 : Profile.FP8;
+    }
+    boolean rounded =
+        coded.stream().anyMatch(w -> !(activations.of(w) instanceof ActivationScheme.None));
+    return rounded ? Profile.W8A8 : Profile.INT8_WEIGHT;
+  }
+}

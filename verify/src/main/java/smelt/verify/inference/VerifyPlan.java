@@ -1,0 +1,204 @@
+package smelt.verify.inference;
+
+import java.util.List;
+import java.util.OptionalLong;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import smelt.calibrate.math.Matrix;
+import smelt.calibrate.model.ModelSpec;
+import smelt.calibrate.model.ReferenceModel;
+import smelt.formats.checkpoint.Checkpoint;
+import smelt.verify.tensors.TensorComparison;
+
+/// How much anonymous memory a verification takes at most, known before a weight is read, and into
+/// how many rounds it cuts the text to stay within a budget. It does not depend on the size of the
+/// models, except for the names of their tensors.
+///
+/// | part | bytes |
+/// |---|---|
+/// | program | the Java machine with the code in use |
+/// | names | both checkpoints' weights on the heap, with the scores of the tensor check |
+/// | scores | the scored tokens of all rounds on the heap |
+/// | hidden | of a round: hidden states of both paths, `4 * hidden * (3 S + 2 L)` |
+/// | logits | of a round: `4 * 3 S` for each row of the vocabulary at once |
+/// | sums | of a round: sums over the vocabulary, routings, lists of tokens |
+/// | scratch | of both reference models |
+/// | tensors | buffers of the tensor check, which comes first and gives them back |
+///
+/// @param sequencesOfRound sequences that go through the models together, but for the last round
+/// @param rounds how often the models are read for inference; 0 where none is made
+/// @param headRows rows of the vocabulary whose logits are in memory at once
+/// @param sourceScratch bytes of scratch memory of the source's reference model
+/// @param resultScratch the same of the result's
+/// @param tensorBytes buffers of the tensor check
+/// @param parts bytes of each part, by its name in the table
+public record VerifyPlan(
+    int threads,
+    int sequencesOfRound,
+    int rounds,
+    int headRows,
+    long sourceScratch,
+    long resultScratch,
+    long tensorBytes,
+    SortedMap<String, Long> parts) {
+
+  /// What the Java machine takes with two small checkpoints open, started with
+  /// `converter/src/main/jvm/work.args`.
+  static final long PROGRAM_BYTES = 120L << 20;
+
+  /// What a weight takes on the heap: the checkpoint's entry, and in the result its score; half as
+  /// much again as is live.
+  static final long BYTES_PER_WEIGHT = 2_400;
+
+  /// What a scored token takes on the heap: its columns in the round and in all rounds, copies that
+  /// statistics make.
+  static final long BYTES_PER_SCORE = 400;
+
+  /// What a token of a round takes on the heap besides its routings: ids, sums, lists.
+  static final long BYTES_PER_TOKEN = 2 * VocabularySums.BYTES_PER_TOKEN + 160;
+
+  private static final long LOGITS_BYTES = 16L << 20;
+  private static final int LEAST_HEAD_ROWS = VocabularySums.RUN;
+  private static final int MOST_HEAD_ROWS = 8192;
+
+  /// What is known of the work before it starts.
+  ///
+  /// @param lengths ids of each sequence, in order; empty for the tensor check alone
+  /// @param extra bytes that the caller's own parts take, such as a tokenizer
+  public record Work(
+      Checkpoint source, Checkpoint result, List<Integer> lengths, int threads, long extra) {
+
+    public Work {
+      lengths = List.copyOf(lengths);
+    }
+
+    private int longest() {
+      return lengths.stream().mapToInt(Integer::intValue).max().orElse(0);
+    }
+
+    private long tokens() {
+      return lengths.stream().mapToLong(Integer::intValue).sum();
+    }
+
+    /// Tokens of the largest round of so many sequences.
+    private long tokensOfRound(int sequences) {
+      long most = 0;
+      for (int first = 0; first < lengths.size(); first += sequences) {
+        most =
+            Math.max(
+                most,
+                lengths.subList(first, Math.min(lengths.size(), first + sequences)).stream()
+                    .mapToLong(Integer::intValue)
+                    .sum());
+      }
+      return most;
+    }
+  }
+
+  /// How generous a round is with scratch memory.
+  private enum Scratch {
+    THRIFTY,
+    LEAST
+  }
+
+  /// The plan with the fewest rounds that fits.
+  ///
+  /// @param budget bytes that the run may take; empty for no limit
+  public static VerifyPlan of(Work work, OptionalLong budget) {
+    if (work.lengths().isEmpty()) {
+      return weightsOnly(work);
+    }
+    int all = work.lengths().size();
+    for (int rounds = 1; rounds < all; rounds = Math.max(rounds + 1, rounds * 9 / 8)) {
+      VerifyPlan plan = inference(work, Math.ceilDiv(all, rounds), Scratch.THRIFTY);
+      if (budget.isEmpty() || plan.peak() <= budget.getAsLong()) {
+        return plan;
+      }
+    }
+    VerifyPlan single = inference(work, 1, Scratch.THRIFTY);
+    return budget.isEmpty() || single.peak() <= budget.getAsLong()
+        ? single
+        : inference(work, 1, Scratch.LEAST);
+  }
+
+  private static VerifyPlan weightsOnly(Work work) {
+    long tensorBytes = tensorBytes(work);
+    SortedMap<String, Long> parts = fixed(work);
+    parts.put("tensors", tensorBytes);
+    return new VerifyPlan(work.threads(), 0, 0, 0, 0, 0, tensorBytes, parts);
+  }
+
+  private static VerifyPlan inference(Work work, int sequences, Scratch thrift) {
+    long tokens = work.tokensOfRound(sequences);
+    long local = Math.min(tokens, Comparison.LOCAL_TOKENS);
+    long both = Math.addExact(Math.multiplyExact(2, tokens), local);
+    ModelSpec spec = ModelSpec.of(work.source());
+    int headRows = headRows(tokens);
+    long sourceScratch = scratch(work.source(), tokens, work.longest(), thrift);
+    long resultScratch = scratch(work.result(), both, work.longest(), thrift);
+    long tensorBytes = tensorBytes(work);
+    SortedMap<String, Long> parts = fixed(work);
+    parts.put("scores", BYTES_PER_SCORE * work.tokens());
+    long ofRound =
+        Round.bytes(tokens, local, spec.hidden())
+            + Head.bytes(tokens, headRows)
+            + sourceScratch
+            + resultScratch;
+    parts.put("hidden", Round.bytes(tokens, local, spec.hidden()));
+    parts.put("logits", Head.bytes(tokens, headRows));
+    parts.put("scratch", sourceScratch + resultScratch);
+    parts.put(
+        "sums",
+        BYTES_PER_TOKEN * (tokens + both)
+            + 3 * ReferenceModel.routingBytes(spec, tokens + both) / 2);
+    parts.put("tensors", Math.max(0, tensorBytes - ofRound));
+    return new VerifyPlan(
+        work.threads(),
+        sequences,
+        Math.ceilDiv(work.lengths().size(), sequences),
+        headRows,
+        sourceScratch,
+        resultScratch,
+        tensorBytes,
+        parts);
+  }
+
+  private static SortedMap<String, Long> fixed(Work work) {
+    SortedMap<String, Long> parts = new TreeMap<>();
+    long weights = (long) work.source().weights().size() + work.result().weights().size();
+    parts.put("program", PROGRAM_BYTES + work.extra());
+    parts.put("names", BYTES_PER_WEIGHT * weights);
+    return parts;
+  }
+
+  private static long tensorBytes(Work work) {
+    return TensorComparison.memoryBytes(work.source(), work.result(), work.threads());
+  }
+
+  private static long scratch(Checkpoint model, long tokens, int longest, Scratch thrift) {
+    return switch (thrift) {
+      case THRIFTY -> ReferenceModel.thriftyScratch(model, tokens, longest);
+      case LEAST -> ReferenceModel.leastScratch(model, longest);
+    };
+  }
+
+  /// A multiple of the runs that are summed by themselves, so that figures do not depend on memory.
+  private static int headRows(long tokens) {
+    long rows = LOGITS_BYTES / Matrix.bytes(3, tokens) / LEAST_HEAD_ROWS * LEAST_HEAD_ROWS;
+    return Math.clamp(rows, LEAST_HEAD_ROWS, MOST_HEAD_ROWS);
+  }
+
+  /// Bytes at most.
+  public long peak() {
+    return parts.values().stream().mapToLong(Long::longValue).reduce(0, Math::addExact);
+  }
+
+  /// The sequences of each round, in order.
+  public List<List<int[]>> rounds(List<int[]> sequences) {
+    List<List<int[]>> cut = new java.util.ArrayList<>();
+    for (int first = 0; first < sequences.size(); first += sequencesOfRound) {
+      cut.add(sequences.subList(first, Math.min(sequences.size(), first + sequencesOfRound)));
+    }
+    return cut;
+  }
+}
