@@ -60,7 +60,8 @@ public final class ServedActivations implements Activations {
     };
   }
 
-  /// The schemes of all weights in words, such as `INT8 per token`; `none` where nothing is rounded.
+  /// The schemes of all weights in words, such as `INT8 per token`; `none` where nothing is
+  /// rounded.
   public static String label(Activations activations, Checkpoint checkpoint) {
     Set<String> labels = new TreeSet<>();
     for (Weight weight : checkpoint.weights()) {
@@ -101,7 +102,12 @@ public final class ServedActivations implements Activations {
     }
     throw unknown(
         weight,
-        input.dynamic() + " " + input.strategy() + " input_activations of " + input.bits() + " bits");
+        input.dynamic()
+            + " "
+            + input.strategy()
+            + " input_activations of "
+            + input.bits()
+            + " bits");
   }
 
   private static ElementType type(CtArgs input) {

@@ -27,8 +27,7 @@ class ServedActivationsTest {
 
   /// The sample with another `quantization_config`; its codes stay E4M3 in blocks.
   private Path declared(String quantization) throws IOException {
-    try (Stream<Path> files =
-        Files.list(Checkout.root().resolve("samples/tiny-deepseek-v3-fp8"))) {
+    try (Stream<Path> files = Files.list(Checkout.root().resolve("samples/tiny-deepseek-v3-fp8"))) {
       for (Path file : files.toList()) {
         Files.copy(file, folder.resolve(file.getFileName()));
       }
@@ -38,7 +37,10 @@ class ServedActivationsTest {
     int start = text.indexOf("\"quantization_config\"");
     int end = text.indexOf("}", start);
     Files.writeString(
-        config, text.substring(0, start) + "\"quantization_config\": " + quantization
+        config,
+        text.substring(0, start)
+            + "\"quantization_config\": "
+            + quantization
             + text.substring(end + 1));
     return folder;
   }
@@ -61,8 +63,7 @@ class ServedActivationsTest {
       assertThat(served.of(model.weight("lm_head.weight").orElseThrow())).isEqualTo(NONE);
       assertThat(served.of(model.weight("model.layers.2.mlp.gate.weight").orElseThrow()))
           .isEqualTo(NONE);
-      assertThat(
-              served.of(model.weight("model.layers.2.self_attn.kv_b_proj.weight").orElseThrow()))
+      assertThat(served.of(model.weight("model.layers.2.self_attn.kv_b_proj.weight").orElseThrow()))
           .isEqualTo(NONE);
       assertThat(ServedActivations.label(served, model))
           .isEqualTo("E4M3 per token and 128 channels");

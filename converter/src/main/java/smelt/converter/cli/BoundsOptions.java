@@ -1,7 +1,6 @@
 package smelt.converter.cli;
 
 import java.io.IOException;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.List;
@@ -51,10 +50,7 @@ final class BoundsOptions {
               + " routed_mass, bit_exact, non_finite.")
   private List<String> overrides = List.of();
 
-  @Option(
-      names = "--recipe",
-      paramLabel = "NAME",
-      description = "Take the bounds of a recipe.")
+  @Option(names = "--recipe", paramLabel = "NAME", description = "Take the bounds of a recipe.")
   private String recipe;
 
   /// What was asked for.
@@ -71,8 +67,7 @@ final class BoundsOptions {
     BoundsSpec own = new BoundsSpec(ownProfile(), ownBounds());
     Optional<BoundsSpec> ofRecipe =
         recipe == null ? Optional.empty() : spec(Recipes.load(recipe), target).bounds();
-    Optional<Profile> chosen =
-        own.profile().or(() -> ofRecipe.flatMap(BoundsSpec::profile));
+    Optional<Profile> chosen = own.profile().or(() -> ofRecipe.flatMap(BoundsSpec::profile));
     return new Wanted(
         chosen,
         inUse -> {
@@ -117,7 +112,10 @@ final class BoundsOptions {
     } catch (IllegalArgumentException _) {
       throw refuse(
           "--bound '" + override + "'",
-          "write " + metric.label() + "=VALUE with a possible bound in " + metric.unit()
+          "write "
+              + metric.label()
+              + "=VALUE with a possible bound in "
+              + metric.unit()
               + ", or none");
     }
   }
@@ -136,7 +134,9 @@ final class BoundsOptions {
     }
     throw refuse(
         "--recipe " + recipe,
-        "it makes " + String.join(", ", labels) + ", and the result is "
+        "it makes "
+            + String.join(", ", labels)
+            + ", and the result is "
             + target.map(label -> label + ", which is none of them").orElse("without a manifest"));
   }
 

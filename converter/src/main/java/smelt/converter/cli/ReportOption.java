@@ -35,8 +35,7 @@ final class ReportOption {
   /// @throws CommandLine.ParameterException if the option is wrong
   Reports reports() {
     Map<ReportFormat, Path> files = new EnumMap<>(ReportFormat.class);
-    files(FORMATS)
-        .forEach((name, file) -> files.put(ReportFormat.named(name).orElseThrow(), file));
+    files(FORMATS).forEach((name, file) -> files.put(ReportFormat.named(name).orElseThrow(), file));
     return new Reports(files);
   }
 

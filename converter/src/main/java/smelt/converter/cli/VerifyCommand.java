@@ -47,7 +47,8 @@ import smelt.verify.tables.Tables;
     })
 public final class VerifyCommand implements Callable<Integer> {
 
-  private static final List<String> FORMATS = Stream.of(Format.values()).map(Format::label).toList();
+  private static final List<String> FORMATS =
+      Stream.of(Format.values()).map(Format::label).toList();
 
   /// Which roundings of activations can be asked for.
   enum ActivationChoice {
@@ -172,8 +173,7 @@ public final class VerifyCommand implements Callable<Integer> {
     }
   }
 
-  private VerifyTexts texts(Verification.Model source, Verification.Model made)
-      throws IOException {
+  private VerifyTexts texts(Verification.Model source, Verification.Model made) throws IOException {
     if (weightsOnly) {
       return VerifyTexts.none();
     }

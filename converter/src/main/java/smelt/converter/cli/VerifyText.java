@@ -33,7 +33,9 @@ final class VerifyText {
     report.verdict().gates().forEach(gate -> gate(gate, terminal));
     report.summary().ifPresent(summary -> summary(summary, terminal));
     worst(report, terminal);
-    report.configChanges().forEach((key, change) -> terminal.answer("config  " + key + ": " + change));
+    report
+        .configChanges()
+        .forEach((key, change) -> terminal.answer("config  " + key + ": " + change));
     report.notes().forEach(note -> terminal.answer("note    " + note));
   }
 

@@ -44,11 +44,7 @@ record VerifyTexts(List<int[]> sequences, List<String> corpora, OptionalInt eos,
   ///
   /// @param length most ids of a sequence; empty for 512, or what the model can take
   static VerifyTexts cut(
-      ModelSource source,
-      Checkpoint checkpoint,
-      List<Path> files,
-      OptionalInt length,
-      long tokens)
+      ModelSource source, Checkpoint checkpoint, List<Path> files, OptionalInt length, long tokens)
       throws IOException {
     if (!files.isEmpty()) {
       return cut(source, checkpoint, files, "", length, tokens);

@@ -7,7 +7,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
 import smelt.converter.DidYouMean;
-import smelt.verify.quality.Bounds;
 import smelt.verify.quality.Metric;
 import smelt.verify.quality.Profile;
 
@@ -56,7 +55,8 @@ final class BoundsReader {
           .flatMap(scalar -> bound(metric, scalar))
           .ifPresent(bound -> values.put(metric, bound));
     }
-    return new BoundsSpec(fields.scalar(BoundsSpec.PROFILE, "a profile").flatMap(this::profile), values);
+    return new BoundsSpec(
+        fields.scalar(BoundsSpec.PROFILE, "a profile").flatMap(this::profile), values);
   }
 
   private Optional<Profile> profile(YamlNode.Scalar name) {

@@ -23,8 +23,7 @@ public record BoundsSpec(Optional<Profile> profile, Map<Metric, Optional<Double>
   public BoundsSpec {
     EnumMap<Metric, Optional<Double>> copy = new EnumMap<>(Metric.class);
     copy.putAll(values);
-    copy.forEach((metric, bound) ->
-        bound.ifPresent(number -> new Bounds(Map.of(metric, number))));
+    copy.forEach((metric, bound) -> bound.ifPresent(number -> new Bounds(Map.of(metric, number))));
     values = Collections.unmodifiableMap(copy);
   }
 

@@ -19,7 +19,8 @@ final class RecipeReader {
 
   private static final List<String> KEYS =
       List.of("name", "description", "targets", "mtp", "copy_code", "shard_size", "bounds");
-  private static final List<String> TARGET_KEYS = List.of("target", "scales", "keep", "quantize", "bounds");
+  private static final List<String> TARGET_KEYS =
+      List.of("target", "scales", "keep", "quantize", "bounds");
   private static final List<String> TARGET_NAMES =
       Stream.of(Target.values()).map(Target::label).toList();
   private static final Pattern NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}");

@@ -73,8 +73,7 @@ class VerifyCommandTest {
             "--report",
             "json=" + json + ",md=" + md + ",junit=" + junit + ",html=" + html);
     assertThat(result.exit()).as(result.out() + result.err()).isZero();
-    assertThat(result.out().lines().findFirst().orElseThrow())
-        .startsWith("PASS  profile w8a8: ");
+    assertThat(result.out().lines().findFirst().orElseThrow()).startsWith("PASS  profile w8a8: ");
     assertThat(result.out())
         .contains("mean KLD", "weights INT8 per channel, activations INT8 per token")
         .containsPattern("memory [0-9.]+ MiB of [0-9.]+ MiB planned");

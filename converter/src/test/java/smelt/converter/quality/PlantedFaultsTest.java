@@ -27,8 +27,7 @@ class PlantedFaultsTest {
 
   @BeforeAll
   static void convert() throws Exception {
-    Converting.to(Target.INT8_CHANNEL)
-        .run(SampleModel.path(SampleModel.FP8), made.resolve("int8"));
+    Converting.to(Target.INT8_CHANNEL).run(SampleModel.path(SampleModel.FP8), made.resolve("int8"));
   }
 
   private Fault fault() throws IOException {
@@ -58,7 +57,8 @@ class PlantedFaultsTest {
     assertThat(report.verdict().gates())
         .filteredOn(gate -> gate.metric() == Metric.WEIGHT_SQNR)
         .singleElement()
-        .satisfies(gate -> assertThat(gate.detail()).contains(report.verdict().worstTensors().getFirst()));
+        .satisfies(
+            gate -> assertThat(gate.detail()).contains(report.verdict().worstTensors().getFirst()));
   }
 
   private static void print(String fault, QualityReport report) {

@@ -51,8 +51,7 @@ public final class QualityBench {
         Converting.to(target).run(model, made);
         out.println(row(sample, target.label(), verifying.run(made, model)));
         if (target == Target.INT8_CHANNEL) {
-          out.println(
-              row(sample, target.label(), verifying.withoutRounding().run(made, model)));
+          out.println(row(sample, target.label(), verifying.withoutRounding().run(made, model)));
         }
       }
     }

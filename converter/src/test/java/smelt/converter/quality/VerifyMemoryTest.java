@@ -56,7 +56,8 @@ class VerifyMemoryTest {
   void staysWithinABudgetThatTheModelExceedsSeveralTimes() throws IOException {
     Path model = LargeModel.write(folder.resolve("model"), 1_700_000_000L);
     try (Stream<Path> files = Files.list(model)) {
-      assertThat(files.mapToLong(file -> file.toFile().length()).sum()).isGreaterThan(4L * 300 << 20);
+      assertThat(files.mapToLong(file -> file.toFile().length()).sum())
+          .isGreaterThan(4L * 300 << 20);
     }
     Seen seen = verify(model, "--memory", "300M", "--corpus", ids(64, 8), "--bounds", "w8a8");
     assertThat(seen.planned()).isLessThanOrEqualTo(300L << 20);

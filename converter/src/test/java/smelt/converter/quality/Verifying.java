@@ -62,12 +62,7 @@ record Verifying(int length, long tokens, boolean rounded, Optional<Profile> pro
           new Verification.Request(
               sequences, rounded, profile, Profile::bounds, OptionalInt.of(1), true);
       return new Verification(
-              source,
-              made,
-              request,
-              plan,
-              new Verification.Tools(codec, compute),
-              new Silent())
+              source, made, request, plan, new Verification.Tools(codec, compute), new Silent())
           .run(new Verification.About(List.of("heldout.jsonl"), "test", "smelt verify"));
     }
   }

@@ -45,8 +45,7 @@ class RecipeBoundsTest {
             - target: int8-channel
               bounds: {mean_kl: 0.001}
             """);
-    assertThat(recipe.targets().getFirst().bounds().orElseThrow().profile())
-        .contains(Profile.BF16);
+    assertThat(recipe.targets().getFirst().bounds().orElseThrow().profile()).contains(Profile.BF16);
     BoundsSpec own = recipe.targets().getLast().bounds().orElseThrow();
     assertThat(own.profile()).isEmpty();
     assertThat(own.values()).containsExactly(Map.entry(Metric.MEAN_KL, Optional.of(0.001)));

@@ -65,12 +65,7 @@ final class Head {
   }
 
   private void add(
-      VocabularySums sums,
-      Columns columns,
-      long first,
-      Matrix p,
-      Matrix q,
-      ExecutorService threads)
+      VocabularySums sums, Columns columns, long first, Matrix p, Matrix q, ExecutorService threads)
       throws IOException {
     int parts = settings.threads();
     List<Callable<Void>> tasks = new ArrayList<>();

@@ -31,8 +31,7 @@ final class LayerSums {
   }
 
   /// Takes both paths through the layer and measures.
-  void advance(
-      Round round, ReferenceModel source, ReferenceModel result, Activations activations)
+  void advance(Round round, ReferenceModel source, ReferenceModel result, Activations activations)
       throws IOException {
     round.beginLayer();
     Optional<Routing> chosen = source.layer(layer, round.source(), LayerOptions.PLAIN);

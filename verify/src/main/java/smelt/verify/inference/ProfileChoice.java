@@ -30,8 +30,7 @@ public final class ProfileChoice {
   }
 
   /// @param activations how the result's inputs are rounded in the comparison
-  public static Profile of(
-      Checkpoint result, List<TensorScore> tensors, Activations activations) {
+  public static Profile of(Checkpoint result, List<TensorScore> tensors, Activations activations) {
     if (isLossless(tensors)) {
       return Profile.LOSSLESS;
     }

@@ -74,6 +74,10 @@ final class RouterSums {
   RouterScore score() {
     double n = tokens;
     return new RouterScore(
-        sameSets / n, overlap / n, Math.min(1, massOverlap / n), firstChanged / n, decidedFlips / n);
+        sameSets / n,
+        overlap / n,
+        Math.min(1, massOverlap / n),
+        firstChanged / n,
+        decidedFlips / n);
   }
 }

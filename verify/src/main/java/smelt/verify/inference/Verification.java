@@ -94,12 +94,7 @@ public final class Verification {
 
   /// @param plan made for these models and sequences
   public Verification(
-      Model source,
-      Model result,
-      Request request,
-      VerifyPlan plan,
-      Tools tools,
-      Watcher watcher) {
+      Model source, Model result, Request request, VerifyPlan plan, Tools tools, Watcher watcher) {
     this.source = source;
     this.result = result;
     this.request = request;
@@ -150,8 +145,7 @@ public final class Verification {
     Profile profile =
         request
             .profile()
-            .orElseGet(() ->
-                ProfileChoice.of(result.checkpoint(), tensors.tensors(), activations));
+            .orElseGet(() -> ProfileChoice.of(result.checkpoint(), tensors.tensors(), activations));
     Bounds all = request.bounds().apply(profile);
     Bounds bounds = request.sequences().isEmpty() ? all.onlyWeights() : all;
     if (lossless && served != Activations.NONE) {

@@ -112,8 +112,7 @@ class VocabularySumsTest {
       for (int first = 0; first < p.length; first += tile) {
         int count = Math.min(tile, p.length - first);
         Matrix part = all.columns(first, count);
-        sums.add(
-            0, first, part.rows(0, 1), 0, part.rows(1, 2), 0, 1, new VocabularySums.Scratch());
+        sums.add(0, first, part.rows(0, 1), 0, part.rows(1, 2), 0, 1, new VocabularySums.Scratch());
       }
     }
     return sums;
