@@ -14,6 +14,7 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
+import smelt.calibrate.math.Compute;
 import smelt.calibrate.math.MathKernelSet;
 import smelt.converter.ByteSize;
 import smelt.converter.InterruptedRunException;
@@ -26,6 +27,7 @@ import smelt.converter.run.HeapThrift;
 import smelt.converter.run.StopSignal;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.codec.KernelSet;
+import smelt.formats.codec.Kernels;
 import smelt.formats.source.ModelSource;
 import smelt.verify.inference.Verification;
 import smelt.verify.inference.VerifyPlan;
@@ -139,20 +141,23 @@ public final class VerifyCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     Map<String, Path> reports = report.files(FORMATS);
     requirePositive();
-    Verification.Tools tools = tools();
+    String set = kernels.name().toLowerCase(Locale.ROOT);
+    Kernels codec = KernelSet.choose(set);
     StopSignal stop = new StopSignal();
     interruption.arm(stop);
     interruption.writing(false);
     long start = System.nanoTime();
     try (HeapThrift _ = new HeapThrift();
         AnonymousMemory watched = new AnonymousMemory();
+        Compute compute = Compute.steady(MathKernelSet.choose(set), codec, run.threads());
         ModelSource from = Models.open(against);
         ModelSource to = Models.open(result)) {
       BoundsOptions.Wanted wanted = bounds.wanted(ManifestTarget.of(to));
       Verification.Model source = new Verification.Model(from, Checkpoint.open(from));
       Verification.Model made = new Verification.Model(to, Checkpoint.open(to));
       VerifyTexts texts = texts(source, made);
-      VerifyPlan plan = plan(source, made, texts);
+      VerifyPlan plan = plan(source, made, texts, compute);
+      Verification.Tools tools = new Verification.Tools(codec, compute);
       QualityReport found = verify(source, made, texts, wanted, plan, tools, stop);
       interruption.writing(true);
       answer(found, new Run(plan, watched.peak(), (System.nanoTime() - start) / 1e9), reports);
@@ -168,11 +173,6 @@ public final class VerifyCommand implements Callable<Integer> {
     }
   }
 
-  private Verification.Tools tools() {
-    String set = kernels.name().toLowerCase(Locale.ROOT);
-    return new Verification.Tools(KernelSet.choose(set), MathKernelSet.choose(set));
-  }
-
   private VerifyTexts texts(Verification.Model source, Verification.Model made) throws IOException {
     if (weightsOnly) {
       return VerifyTexts.none();
@@ -186,13 +186,14 @@ public final class VerifyCommand implements Callable<Integer> {
         tokens);
   }
 
-  private VerifyPlan plan(Verification.Model source, Verification.Model made, VerifyTexts texts) {
+  private VerifyPlan plan(
+      Verification.Model source, Verification.Model made, VerifyTexts texts, Compute compute) {
     VerifyPlan.Work work =
         new VerifyPlan.Work(
             source.checkpoint(),
             made.checkpoint(),
             texts.sequences().stream().map(ids -> ids.length).toList(),
-            run.threads(),
+            compute,
             texts.bytes());
     VerifyPlan plan = VerifyPlan.of(work, run.memory());
     if (run.memory().isPresent() && plan.peak() > run.memory().getAsLong()) {

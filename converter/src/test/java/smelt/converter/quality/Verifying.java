@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
+import smelt.calibrate.math.Compute;
 import smelt.calibrate.math.MathKernelSet;
 import smelt.calibrate.text.Corpus;
 import smelt.calibrate.text.SequenceCut;
@@ -15,6 +16,7 @@ import smelt.calibrate.text.Tokenizer;
 import smelt.formats.Checkout;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.codec.KernelSet;
+import smelt.formats.codec.Kernels;
 import smelt.formats.source.ModelSource;
 import smelt.formats.source.ModelSources;
 import smelt.verify.inference.Verification;
@@ -40,7 +42,9 @@ record Verifying(int length, long tokens, boolean rounded, Optional<Profile> pro
   }
 
   QualityReport run(Path result, Path model) throws IOException {
-    try (ModelSource from = ModelSources.open(model);
+    Kernels codec = KernelSet.choose("auto");
+    try (Compute compute = Compute.steady(MathKernelSet.choose("auto"), codec, THREADS);
+        ModelSource from = ModelSources.open(model);
         ModelSource to = ModelSources.open(result)) {
       Verification.Model source = new Verification.Model(from, Checkpoint.open(from));
       Verification.Model made = new Verification.Model(to, Checkpoint.open(to));
@@ -51,19 +55,14 @@ record Verifying(int length, long tokens, boolean rounded, Optional<Profile> pro
                   source.checkpoint(),
                   made.checkpoint(),
                   sequences.stream().map(ids -> ids.length).toList(),
-                  THREADS,
+                  compute,
                   0),
               OptionalLong.empty());
       Verification.Request request =
           new Verification.Request(
               sequences, rounded, profile, Profile::bounds, OptionalInt.of(1), true);
       return new Verification(
-              source,
-              made,
-              request,
-              plan,
-              new Verification.Tools(KernelSet.choose("auto"), MathKernelSet.choose("auto")),
-              new Silent())
+              source, made, request, plan, new Verification.Tools(codec, compute), new Silent())
           .run(new Verification.About(List.of("heldout.jsonl"), "test", "smelt verify"));
     }
   }

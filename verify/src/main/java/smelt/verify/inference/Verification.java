@@ -8,7 +8,6 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.function.Function;
 import smelt.calibrate.math.Compute;
-import smelt.calibrate.math.MathKernels;
 import smelt.calibrate.model.Activations;
 import smelt.calibrate.model.ModelSpec;
 import smelt.calibrate.model.ReferenceModel;
@@ -63,8 +62,10 @@ public final class Verification {
   /// @param command what to run to get the same figures
   public record About(List<String> corpora, String version, String command) {}
 
-  /// The kernels to compute with.
-  public record Tools(Kernels codec, MathKernels math) {}
+  /// What to compute with.
+  ///
+  /// @param compute steady; stays the caller's to close
+  public record Tools(Kernels codec, Compute compute) {}
 
   /// Told of progress, and asked whether to go on.
   public interface Watcher {
@@ -224,13 +225,8 @@ public final class Verification {
     if (request.sequences().isEmpty()) {
       return new Found(Optional.empty());
     }
-    try (Compute compute = Compute.steady(tools.math(), tools.codec(), plan.threads());
-        ReferenceModel a =
-            ReferenceModel.open(
-                source.checkpoint(), source.source(), compute, plan.sourceScratch());
-        ReferenceModel b =
-            ReferenceModel.open(
-                result.checkpoint(), result.source(), compute, plan.resultScratch())) {
+    try (ReferenceModel a = open(source, plan.sourceScratch());
+        ReferenceModel b = open(result, plan.resultScratch())) {
       Comparison.Settings settings =
           new Comparison.Settings(activations, request.eos(), plan.headRows(), plan.threads());
       Comparison comparison = new Comparison(a, b, settings, new Reading(a, b));
@@ -246,6 +242,10 @@ public final class Verification {
       }
       return new Found(Optional.of(comparison));
     }
+  }
+
+  private ReferenceModel open(Model model, long scratch) {
+    return ReferenceModel.open(model.checkpoint(), model.source(), tools.compute(), scratch);
   }
 
   /// Tells the watcher of the bytes that both models have read.

@@ -4,7 +4,11 @@ import java.util.List;
 import java.util.OptionalLong;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import java.util.stream.Stream;
+import smelt.calibrate.math.AttentionShape;
+import smelt.calibrate.math.Compute;
 import smelt.calibrate.math.Matrix;
+import smelt.calibrate.model.Attention;
 import smelt.calibrate.model.ModelSpec;
 import smelt.calibrate.model.ReferenceModel;
 import smelt.formats.checkpoint.Checkpoint;
@@ -22,7 +26,7 @@ import smelt.verify.tensors.TensorComparison;
 /// | hidden | of a round: hidden states of both paths, `4 * hidden * (3 S + 2 L)` |
 /// | logits | of a round: `4 * 3 S` for each row of the vocabulary at once |
 /// | sums | of a round: sums over the vocabulary, routings, lists of tokens |
-/// | scratch | of both reference models |
+/// | scratch | of both reference models, and of the operations on matrices |
 /// | tensors | buffers of the tensor check, which comes first and gives them back |
 ///
 /// @param sequencesOfRound sequences that go through the models together, but for the last round
@@ -43,8 +47,11 @@ public record VerifyPlan(
     SortedMap<String, Long> parts) {
 
   /// What the Java machine takes with two small checkpoints open, started with
-  /// `converter/src/main/jvm/work.args`.
-  static final long PROGRAM_BYTES = 120L << 20;
+  /// `converter/src/main/jvm/work.args`, when it runs models: measured between 100 and 120 MiB.
+  static final long PROGRAM_BYTES = 126L << 20;
+
+  /// The same when it only compares weights: measured between 75 and 85 MiB.
+  static final long SMALL_PROGRAM_BYTES = 92L << 20;
 
   /// What a weight takes on the heap: the checkpoint's entry, and in the result its score; half as
   /// much again as is live.
@@ -64,9 +71,10 @@ public record VerifyPlan(
   /// What is known of the work before it starts.
   ///
   /// @param lengths ids of each sequence, in order; empty for the tensor check alone
+  /// @param compute what both models will be run with
   /// @param extra bytes that the caller's own parts take, such as a tokenizer
   public record Work(
-      Checkpoint source, Checkpoint result, List<Integer> lengths, int threads, long extra) {
+      Checkpoint source, Checkpoint result, List<Integer> lengths, Compute compute, long extra) {
 
     public Work {
       lengths = List.copyOf(lengths);
@@ -123,9 +131,9 @@ public record VerifyPlan(
 
   private static VerifyPlan weightsOnly(Work work) {
     long tensorBytes = tensorBytes(work);
-    SortedMap<String, Long> parts = fixed(work);
+    SortedMap<String, Long> parts = fixed(work, SMALL_PROGRAM_BYTES);
     parts.put("tensors", tensorBytes);
-    return new VerifyPlan(work.threads(), 0, 0, 0, 0, 0, tensorBytes, parts);
+    return new VerifyPlan(work.compute().threads(), 0, 0, 0, 0, 0, tensorBytes, parts);
   }
 
   private static VerifyPlan inference(Work work, int sequences, Scratch thrift) {
@@ -136,24 +144,26 @@ public record VerifyPlan(
     int headRows = headRows(tokens);
     long sourceScratch = scratch(work.source(), tokens, work.longest(), thrift);
     long resultScratch = scratch(work.result(), both, work.longest(), thrift);
+    long computeBytes = computeBytes(work, spec, both);
     long tensorBytes = tensorBytes(work);
-    SortedMap<String, Long> parts = fixed(work);
+    SortedMap<String, Long> parts = fixed(work, PROGRAM_BYTES);
     parts.put("scores", BYTES_PER_SCORE * work.tokens());
     long ofRound =
         Round.bytes(tokens, local, spec.hidden())
             + Head.bytes(tokens, headRows)
             + sourceScratch
-            + resultScratch;
+            + resultScratch
+            + computeBytes;
     parts.put("hidden", Round.bytes(tokens, local, spec.hidden()));
     parts.put("logits", Head.bytes(tokens, headRows));
-    parts.put("scratch", sourceScratch + resultScratch);
+    parts.put("scratch", sourceScratch + resultScratch + computeBytes);
     parts.put(
         "sums",
         BYTES_PER_TOKEN * (tokens + both)
             + 3 * ReferenceModel.routingBytes(spec, tokens + both) / 2);
     parts.put("tensors", Math.max(0, tensorBytes - ofRound));
     return new VerifyPlan(
-        work.threads(),
+        work.compute().threads(),
         sequences,
         Math.ceilDiv(work.lengths().size(), sequences),
         headRows,
@@ -163,16 +173,37 @@ public record VerifyPlan(
         parts);
   }
 
-  private static SortedMap<String, Long> fixed(Work work) {
+  private static SortedMap<String, Long> fixed(Work work, long program) {
     SortedMap<String, Long> parts = new TreeMap<>();
     long weights = (long) work.source().weights().size() + work.result().weights().size();
-    parts.put("program", PROGRAM_BYTES + work.extra());
+    parts.put("program", program + work.extra());
     parts.put("names", BYTES_PER_WEIGHT * weights);
     return parts;
   }
 
   private static long tensorBytes(Work work) {
-    return TensorComparison.memoryBytes(work.source(), work.result(), work.threads());
+    return TensorComparison.memoryBytes(work.source(), work.result(), work.compute().threads());
+  }
+
+  /// Bytes that operations on matrices keep.
+  private static long computeBytes(Work work, ModelSpec spec, long tokens) {
+    long widest =
+        Stream.concat(work.source().weights().stream(), work.result().weights().stream())
+            .filter(weight -> weight.shape().rank() == 2)
+            .mapToLong(weight -> weight.shape().dim(1))
+            .max()
+            .orElse(1);
+    AttentionShape shape =
+        switch (spec.attention()) {
+          case Attention.Mla mla ->
+              new AttentionShape(
+                  mla.heads(), mla.heads(), mla.querySize(), mla.valueSize(), (float) mla.scale());
+          case Attention.Grouped g ->
+              new AttentionShape(
+                  g.heads(), g.keyValueHeads(), g.headSize(), g.headSize(), (float) g.scale());
+        };
+    return Math.max(
+        work.compute().productBytes(tokens, widest), work.compute().attentionBytes(shape));
   }
 
   private static long scratch(Checkpoint model, long tokens, int longest, Scratch thrift) {

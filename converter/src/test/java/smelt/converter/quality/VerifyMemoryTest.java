@@ -1,0 +1,123 @@
+package smelt.converter.quality;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import smelt.converter.Program;
+import smelt.converter.SampleModel;
+import smelt.formats.checkpoint.Architecture;
+import smelt.formats.checkpoint.SyntheticCheckpoint;
+import smelt.formats.checkpoint.SyntheticCheckpoint.Form;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
+
+/// The peak memory that a verification states beforehand against what it takes, seen from outside.
+class VerifyMemoryTest {
+
+  private record Seen(long planned, long reported, long fromOutside, int rounds) {}
+
+  @TempDir Path folder;
+
+  @BeforeEach
+  void needsTheSystemToTellAnonymousMemory() {
+    assumeTrue(
+        Files.exists(Path.of("/proc/self/status")), "skipped: no /proc/self/status to measure by");
+  }
+
+  @Test
+  void isAsPlannedForASmallModel() {
+    Path model = SampleModel.path(SampleModel.FP8);
+    check(verify(model, "--tokens", "2048", "--sequence-length", "128"));
+  }
+
+  @Test
+  void isAsPlannedForManyTensors() throws IOException {
+    Path model =
+        SyntheticCheckpoint.of(Architecture.DEEPSEEK_V3)
+            .form(Form.FP8_BLOCK)
+            .with("hidden_size", 64)
+            .with("moe_intermediate_size", 64)
+            .with("n_routed_experts", 256)
+            .with("num_hidden_layers", 12)
+            .write(folder.resolve("model"));
+    check(verify(model, "--corpus", ids(32, 16)));
+  }
+
+  @Test
+  void staysWithinABudgetThatTheModelExceedsSeveralTimes() throws IOException {
+    Path model = LargeModel.write(folder.resolve("model"), 1_700_000_000L);
+    try (Stream<Path> files = Files.list(model)) {
+      assertThat(files.mapToLong(file -> file.toFile().length()).sum())
+          .isGreaterThan(4L * 300 << 20);
+    }
+    Seen seen = verify(model, "--memory", "300M", "--corpus", ids(64, 8), "--bounds", "w8a8");
+    assertThat(seen.planned()).isLessThanOrEqualTo(300L << 20);
+    check(seen);
+  }
+
+  private static void check(Seen seen) {
+    System.out.println(seen);
+    assertThat(seen.fromOutside()).isLessThanOrEqualTo(seen.planned());
+    assertThat(seen.reported()).isLessThanOrEqualTo(seen.planned());
+    assertThat(seen.planned()).isLessThanOrEqualTo(seen.reported() * 13 / 10);
+  }
+
+  /// A corpus of token ids.
+  private String ids(int length, int sequences) throws IOException {
+    List<String> lines =
+        Stream.iterate(1, n -> n + 1)
+            .limit(sequences)
+            .map(n ->
+                Stream.iterate(n, id -> (id * 31 + 7) % 250)
+                    .limit(length)
+                    .map(String::valueOf)
+                    .toList()
+                    .toString())
+            .toList();
+    return Files.write(folder.resolve("ids.jsonl"), lines).toString();
+  }
+
+  /// Verifies a model against itself.
+  private static Seen verify(Path model, String... more) {
+    AtomicLong peak = new AtomicLong();
+    String[] args = {
+      "verify", model.toString(), "--against", model.toString(), "--json", "-q", "--threads", "2"
+    };
+    String[] all = Stream.concat(Stream.of(args), Stream.of(more)).toArray(String[]::new);
+    Program.Result result =
+        Program.smelt()
+            .goWatched(
+                process -> Thread.ofPlatform().daemon().start(() -> watch(process, peak)), all);
+    assertThat(result.err()).doesNotContain("error");
+    JsonNode run = JsonMapper.shared().readTree(result.out()).get("run");
+    return new Seen(
+        run.get("memory_planned").asLong(),
+        run.get("memory_peak").asLong(),
+        peak.get(),
+        run.get("rounds_planned").asInt());
+  }
+
+  private static void watch(Process process, AtomicLong peak) {
+    Path status = Path.of("/proc/" + process.pid() + "/status");
+    while (process.isAlive()) {
+      try {
+        Files.readAllLines(status).stream()
+            .filter(line -> line.startsWith("RssAnon:"))
+            .mapToLong(line -> Long.parseLong(line.replaceAll("[^0-9]", "")) << 10)
+            .forEach(bytes -> peak.accumulateAndGet(bytes, Math::max));
+        Thread.sleep(10);
+      } catch (IOException | InterruptedException _) {
+        return;
+      }
+    }
+  }
+}
