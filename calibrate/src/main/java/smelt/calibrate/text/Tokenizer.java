@@ -1,7 +1,5 @@
 package smelt.calibrate.text;
 
-import static java.nio.charset.StandardCharsets.UTF_8;
-
 import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
 import java.io.IOException;
 import java.util.concurrent.locks.ReadWriteLock;
@@ -53,15 +51,16 @@ public final class Tokenizer implements AutoCloseable {
           source.location() + " without " + FILE,
           "copy the published one there, or give token ids");
     }
-    return parse(FILE, new String(source.readSmall(FILE, SIZE_LIMIT), UTF_8));
+    return parse(FILE, source.readSmall(FILE, SIZE_LIMIT));
   }
 
   /// @param where the file, for messages
-  static Tokenizer parse(String where, String json) throws IOException {
+  static Tokenizer parse(String where, byte[] json) throws IOException {
+    String text = TokenizerJson.text(where, json);
     TokenizersLibrary library = NativeTokenizers.load();
     long handle;
     try {
-      handle = library.createTokenizerFromString(json);
+      handle = library.createTokenizerFromString(text);
     } catch (RuntimeException e) {
       throw new BadInputException(
           where,
@@ -136,19 +135,13 @@ public final class Tokenizer implements AutoCloseable {
   }
 
   private static void refuseHalfPairs(String text) {
-    for (int i = 0; i < text.length(); i++) {
-      char c = text.charAt(i);
-      if (Character.isHighSurrogate(c)
-          && i + 1 < text.length()
-          && Character.isLowSurrogate(text.charAt(i + 1))) {
-        i++;
-      } else if (Character.isSurrogate(c)) {
-        throw new BadInputException(
-            "text at character " + i,
-            String.format("half of a surrogate pair (U+%04X)", (int) c),
-            "whole characters",
-            "repair the text");
-      }
+    int half = HalfPairs.first(text);
+    if (half >= 0) {
+      throw new BadInputException(
+          "text at character " + half,
+          String.format("half of a surrogate pair (U+%04X)", (int) text.charAt(half)),
+          "whole characters",
+          "repair the text");
     }
   }
 

@@ -15,9 +15,9 @@ record Guarded(Matrix matrix) {
   private static final byte GUARD = (byte) 0x5A;
 
   static Guarded zeros(Arena arena, int rows, int cols) {
-    long stride = cols + GAP;
+    long stride = (long) cols + GAP;
     MemorySegment memory =
-        arena.allocate(2L * OFFSET + Float.BYTES * Math.max(1, rows) * stride).fill(GUARD);
+        arena.allocate(2L * OFFSET + Float.BYTES * stride * Math.max(1, rows)).fill(GUARD);
     Guarded guarded = new Guarded(new Matrix(memory, OFFSET, rows, cols, stride));
     for (int r = 0; r < rows; r++) {
       for (int c = 0; c < cols; c++) {

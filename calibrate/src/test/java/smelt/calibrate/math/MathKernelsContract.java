@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.within;
 
 import java.lang.foreign.Arena;
 import java.util.Random;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -110,31 +109,30 @@ abstract class MathKernelsContract {
     }
   }
 
-  @Test
-  void transposesExactly() {
+  @ParameterizedTest
+  @ValueSource(ints = {0, 1, 5, 16, 37})
+  void transposesExactly(int cols) {
     Random random = new Random(43);
     for (int rows = 0; rows < 20; rows++) {
-      for (int cols : new int[] {0, 1, 5, 16, 37}) {
-        try (Arena arena = Arena.ofConfined()) {
-          Guarded in = Guarded.normal(arena, rows, cols, random);
-          Guarded out = Guarded.zeros(arena, cols, rows);
-          kernels()
-              .transpose(
-                  in.data(),
-                  in.at(0, 0),
-                  in.strideBytes(),
-                  rows,
-                  cols,
-                  out.data(),
-                  out.at(0, 0),
-                  out.strideBytes());
-          for (int r = 0; r < rows; r++) {
-            for (int c = 0; c < cols; c++) {
-              assertThat(out.get(c, r)).isEqualTo(in.get(r, c));
-            }
+      try (Arena arena = Arena.ofConfined()) {
+        Guarded in = Guarded.normal(arena, rows, cols, random);
+        Guarded out = Guarded.zeros(arena, /* rows= */ cols, /* cols= */ rows);
+        kernels()
+            .transpose(
+                in.data(),
+                in.at(0, 0),
+                in.strideBytes(),
+                rows,
+                cols,
+                out.data(),
+                out.at(0, 0),
+                out.strideBytes());
+        for (int r = 0; r < rows; r++) {
+          for (int c = 0; c < cols; c++) {
+            assertThat(out.get(c, r)).isEqualTo(in.get(r, c));
           }
-          out.assertGuards();
         }
+        out.assertGuards();
       }
     }
   }
@@ -289,79 +287,79 @@ abstract class MathKernelsContract {
     }
   }
 
-  @Test
-  void takesTheSoftmaxInSteps() {
+  @ParameterizedTest
+  @ValueSource(ints = {-3, 0, 2, 100})
+  void takesTheSoftmaxInSteps(int seen) {
     Random random = new Random(49);
     int valueRows = 5;
     for (int width : new int[] {kernels().panelWidth(), kernels().narrowWidth()}) {
-      for (int seen : new int[] {-3, 0, 2, 100}) {
-        for (int keys : new int[] {1, 6, 23}) {
-          try (Arena arena = Arena.ofConfined()) {
-            Guarded scores = Guarded.normal(arena, 1, keys * width, random);
-            Guarded state = Guarded.normal(arena, 1, 2 * width, random);
-            Guarded values = Guarded.normal(arena, 1, valueRows * width, random);
-            float[] s = scores.numbers();
-            float[] m = state.numbers();
-            float[] v = values.numbers();
-            kernels()
-                .softmaxStep(
-                    scores.data(),
-                    scores.at(0, 0),
-                    keys,
-                    width,
-                    2.5f,
-                    seen,
-                    state.data(),
-                    state.at(0, 0),
-                    values.data(),
-                    values.at(0, 0),
-                    valueRows);
-            for (int t = 0; t < width; t++) {
-              float max = m[t];
-              for (int j = 0; j < keys && j <= seen + t; j++) {
-                max = Math.max(max, 2.5f * s[j * width + t]);
-              }
-              assertThat(state.get(0, t)).isEqualTo(max);
-              double factor = Math.exp((double) m[t] - max);
-              double sum = factor * m[width + t];
-              double magnitudes = Math.abs(sum);
-              // Scores of at most 16 are scaled, subtracted and exponentiated.
-              double error = EXP + bound(2 * 16);
-              for (int j = 0; j < keys; j++) {
-                double e = j <= seen + t ? Math.exp(2.5 * s[j * width + t] - max) : 0;
-                sum += e;
-                magnitudes += e;
-                assertThat(scores.get(0, j * width + t)).isCloseTo(e, within(error * e + TINY));
-              }
-              error += bound(keys + 1);
-              assertThat(state.get(0, width + t)).isCloseTo(sum, within(error * magnitudes));
-              for (int d = 0; d < valueRows; d++) {
-                double value = factor * v[d * width + t];
-                assertThat(values.get(0, d * width + t))
-                    .isCloseTo(value, within(error * Math.abs(value)));
-              }
+      for (int keys : new int[] {1, 6, 23}) {
+        try (Arena arena = Arena.ofConfined()) {
+          Guarded scores = Guarded.normal(arena, 1, keys * width, random);
+          Guarded state = Guarded.normal(arena, 1, 2 * width, random);
+          Guarded values = Guarded.normal(arena, 1, valueRows * width, random);
+          float[] s = scores.numbers();
+          float[] m = state.numbers();
+          float[] v = values.numbers();
+          kernels()
+              .softmaxStep(
+                  scores.data(),
+                  scores.at(0, 0),
+                  keys,
+                  width,
+                  2.5f,
+                  seen,
+                  state.data(),
+                  state.at(0, 0),
+                  values.data(),
+                  values.at(0, 0),
+                  valueRows);
+          for (int t = 0; t < width; t++) {
+            float max = m[t];
+            for (int j = 0; j < keys && j <= seen + t; j++) {
+              max = Math.max(max, 2.5f * s[j * width + t]);
             }
-            scores.assertGuards();
-            state.assertGuards();
-            values.assertGuards();
+            assertThat(state.get(0, t)).isEqualTo(max);
+            double factor = Math.exp((double) m[t] - max);
+            double sum = factor * m[width + t];
+            double magnitudes = Math.abs(sum);
+            // Scores of at most 16 are scaled, subtracted and exponentiated.
+            double error = EXP + bound(2 * 16);
+            for (int j = 0; j < keys; j++) {
+              double e = j <= seen + t ? Math.exp(2.5 * s[j * width + t] - max) : 0;
+              sum += e;
+              magnitudes += e;
+              assertThat(scores.get(0, j * width + t)).isCloseTo(e, within(error * e + TINY));
+            }
+            error += bound(keys + 1);
+            assertThat(state.get(0, width + t)).isCloseTo(sum, within(error * magnitudes));
+            for (int d = 0; d < valueRows; d++) {
+              double value = factor * v[d * width + t];
+              assertThat(values.get(0, d * width + t))
+                  .isCloseTo(value, within(error * Math.abs(value)));
+            }
           }
+          scores.assertGuards();
+          state.assertGuards();
+          values.assertGuards();
         }
       }
     }
   }
 
-  @Test
-  void dividesColumns() {
+  @ParameterizedTest
+  @ValueSource(ints = {1, 3})
+  void dividesColumns(int rows) {
     Random random = new Random(50);
     int width = kernels().panelWidth();
     try (Arena arena = Arena.ofConfined()) {
-      Guarded values = Guarded.normal(arena, 1, 3 * width, random);
+      Guarded values = Guarded.normal(arena, 1, rows * width, random);
       Guarded divisors = Guarded.normal(arena, 1, width, random);
       float[] v = values.numbers();
       float[] d = divisors.numbers();
       kernels()
           .divideColumns(
-              values.data(), values.at(0, 0), 3, width, divisors.data(), divisors.at(0, 0));
+              values.data(), values.at(0, 0), rows, width, divisors.data(), divisors.at(0, 0));
       for (int i = 0; i < v.length; i++) {
         assertThat(values.matrix().get(0, i)).isEqualTo(v[i] / d[i % width]);
       }

@@ -56,8 +56,7 @@ class ActivationTest {
   void eachGroupHasItsOwnScale() {
     float[][] rounded =
         round(new PerGroup(ElementType.F8_E4M3, 2), new float[] {448, 17, 4.48f, 0.17f, 1});
-    assertThat(rounded[0])
-        .containsExactly(new float[] {448, 16, 4.48f, 0.16f, 1}, within(1e-6f));
+    assertThat(rounded[0]).containsExactly(new float[] {448, 16, 4.48f, 0.16f, 1}, within(1e-6f));
   }
 
   @Test

@@ -33,9 +33,7 @@ record Fault(String name, String sample, UnaryOperator<ModelSpec> change, Edit e
         rule("norm_topk_prob ignored", r -> rule(r, r.keptGroups(), false, r.factor())),
         rule("routed_scaling_factor 1.0", r -> rule(r, r.keptGroups(), true, 1)),
         spec("no rope scaling at all", s -> scale(unscaled(s), plainScale(s))),
-        spec(
-            "yarn frequencies but no mscale^2 in the softmax scale",
-            s -> scale(s, plainScale(s))),
+        spec("yarn frequencies but no mscale^2 in the softmax scale", s -> scale(s, plainScale(s))),
         spec("mscale^2 but plain rope frequencies", Fault::unscaled),
         spec("rope halves instead of interleaved pairs (q and k)", Fault::halves),
         spec("rms_norm eps 1e-5", s -> with(s, 1e-5, s.attention(), s.rope(), s.layers())),
@@ -66,7 +64,7 @@ record Fault(String name, String sample, UnaryOperator<ModelSpec> change, Edit e
   /// The sample with the fault in its files, if that is where it is.
   Path plant(Path samples, Path folder) throws IOException {
     Path sample = samples.resolve(this.sample);
-    if (edit == NOTHING) {
+    if (edit.equals(NOTHING)) {
       return sample;
     }
     edit.apply(EditableModel.copy(sample, folder));
@@ -120,8 +118,7 @@ record Fault(String name, String sample, UnaryOperator<ModelSpec> change, Edit e
   }
 
   private static ModelSpec halves(ModelSpec s) {
-    Rope rope =
-        new Rope(s.rope().size(), s.rope().theta(), RopeLayout.HALVES, s.rope().scaling());
+    Rope rope = new Rope(s.rope().size(), s.rope().theta(), RopeLayout.HALVES, s.rope().scaling());
     return with(s, s.eps(), s.attention(), rope, s.layers());
   }
 

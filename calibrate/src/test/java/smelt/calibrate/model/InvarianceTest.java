@@ -126,7 +126,7 @@ class InvarianceTest {
   void prescribingTheOwnExpertsChangesNothing() throws IOException {
     List<int[]> sequences = List.of(ids(20, 6), ids(12, 7));
     SampleRun free = SampleRun.of(sample(), sequences, SCALAR);
-    // One layer's routing serves as an example for all: the weights come from the own scores.
+    // The first expert layer follows itself; the others follow it too, with their own weights.
     Forced forced = new Forced(0, free.routings().get(0));
     SampleRun first =
         SampleRun.of(
@@ -139,8 +139,7 @@ class InvarianceTest {
       for (int token = 0; token < 32; token++) {
         double sum = 0;
         for (int rank = 0; rank < 4; rank++) {
-          assertThat(routing.expert(token, rank))
-              .isEqualTo(forced.routing().expert(token, rank));
+          assertThat(routing.expert(token, rank)).isEqualTo(forced.routing().expert(token, rank));
           sum += routing.weight(token, rank);
         }
         assertThat(sum).as("weights are renormalised and scaled").isCloseTo(2.5, within(1e-5));

@@ -36,8 +36,7 @@ class PerplexityTest {
     "tiny-deepseek-v3, tiny-dsv3-bf16, bf16",
     "tiny-deepseek-v3-fp8, tiny-dsv3-fp8, fp8",
   })
-  void isTheGoldenOneOnAllWindows(String sample, String variant, String folder)
-      throws IOException {
+  void isTheGoldenOneOnAllWindows(String sample, String variant, String folder) throws IOException {
     Golden golden = Golden.tinyDeepSeek();
     Npy losses = golden.array(folder + "/window_nll.npy");
     int count = losses.shape()[0];

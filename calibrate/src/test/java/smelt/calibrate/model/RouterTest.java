@@ -47,9 +47,7 @@ class RouterTest {
   @Test
   void aGroupOfSigmoidsIsAsGoodAsItsTwoBestTogether() {
     BiasedSigmoid rule = new BiasedSigmoid(6, 2, 2, 1, false, 1);
-    float[] logits = {
-      logit(0.9), logit(0.1), logit(0.1), logit(0.6), logit(0.55), logit(0.3)
-    };
+    float[] logits = {logit(0.9), logit(0.1), logit(0.1), logit(0.6), logit(0.55), logit(0.3)};
     Routing routing = choose(rule, new float[6], logits);
     assertThat(experts(routing)).containsExactly(3, 4);
     assertThat(weights(routing)).containsExactly(new double[] {0.6, 0.55}, within(1e-6));

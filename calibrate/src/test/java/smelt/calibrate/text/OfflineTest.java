@@ -21,7 +21,7 @@ class OfflineTest {
 
     public static void main(String[] args) throws IOException {
       try (Tokenizer tokenizer =
-          Tokenizer.parse("tokenizer.json", Files.readString(Path.of(args[0])))) {
+          Tokenizer.parse("tokenizer.json", Files.readAllBytes(Path.of(args[0])))) {
         System.out.println("ids " + tokenizer.encode("The Senate").length);
       }
     }

@@ -1,5 +1,6 @@
 package smelt.calibrate.text;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -58,7 +59,7 @@ class SpecialTokensTest {
     int end = json.indexOf("\"decoder\":");
     String changed =
         json.substring(0, at) + "\"post_processor\": " + template + ", " + json.substring(end);
-    try (Tokenizer tokenizer = Tokenizer.parse(Tokenizer.FILE, changed);
+    try (Tokenizer tokenizer = Tokenizer.parse(Tokenizer.FILE, changed.getBytes(UTF_8));
         ModelSource source = source("{}", "{}")) {
       assertThat(SpecialTokens.of(source, Optional.of(tokenizer)).begin()).hasValue(2);
       assertThat(tokenizer.encode("a")).hasSize(1);

@@ -1,5 +1,6 @@
 package smelt.calibrate.text;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -156,15 +157,43 @@ class TokenizerTest {
         "",
         "{",
         "[]",
+        "{\"decoder\": {\"type\": \"ByteLevel\" \"x\"}}",
+        "{\"decoder\": {\"type\": \"\\ud800\"}}",
+        "{\"decoder\": {\"type\": 1e999}}",
+        "{\"decoder\": [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["
+            + "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
+        "{} {}",
         "{\"model\": {\"type\": \"Unheard\"}}",
         "{\"version\":\"1.0\",\"added_tokens\":[],\"normalizer\":null,\"pre_tokenizer\":null,"
             + "\"post_processor\":null,\"decoder\":null,\"model\":{\"type\":\"BPE\","
             + "\"vocab\":{\"a\":0},\"merges\":[\"b c\"]}}",
       })
   void refusesADamagedTokenizer(String json) {
-    assertThatThrownBy(() -> Tokenizer.parse("tokenizer.json", json))
+    assertThatThrownBy(() -> Tokenizer.parse("tokenizer.json", json.getBytes(UTF_8)))
         .isInstanceOf(BadInputException.class)
         .hasMessageStartingWith("tokenizer.json: found ");
+  }
+
+  @Test
+  void filesWithFlippedBitsAndMissingEndsAreRefusedOrRead() throws IOException {
+    byte[] whole = Files.readAllBytes(Samples.model().resolve(Tokenizer.FILE));
+    long seed = 5;
+    Random random = new Random(seed);
+    int refused = 0;
+    for (int i = 0; i < 150; i++) {
+      int length = i % 5 == 0 ? random.nextInt(whole.length) : whole.length;
+      byte[] damaged = Arrays.copyOf(whole, length);
+      if (length > 0) {
+        damaged[random.nextInt(Math.min(length, 2500))] ^= (byte) (1 << random.nextInt(8));
+      }
+      try (Tokenizer other = Tokenizer.parse("tokenizer.json", damaged)) {
+        other.decode(other.encode("some text"));
+      } catch (BadInputException e) {
+        assertThat(e).as("seed %d file %d", seed, i).hasMessageStartingWith("tokenizer.json: ");
+        refused++;
+      }
+    }
+    assertThat(refused).isGreaterThan(100);
   }
 
   @Test

@@ -119,4 +119,37 @@ class ModelConfigTest {
         .isInstanceOf(BadInputException.class)
         .hasMessageContaining("10000 layers of 2147483647 experts");
   }
+
+  @Test
+  void readsNumbersInSections() {
+    ModelConfig config =
+        parse("{\"rope_scaling\": {\"factor\": 40, \"mscale\": 0.707, \"x\": null}}");
+    ModelConfig section = config.section("rope_scaling").orElseThrow();
+    assertThat(section.number("factor")).hasValue(40);
+    assertThat(section.number("mscale")).hasValue(0.707);
+    assertThat(section.number("x")).isEmpty();
+    assertThat(config.section("rope_parameters")).isEmpty();
+    assertThat(config.number("factor")).isEmpty();
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"\"40\"", "1e999", "true", "[40]", "{}"})
+  void namesTheSectionAndTheKeyOfWhatIsNoNumber(String value) {
+    ModelConfig section =
+        parse("{\"rope_scaling\": {\"factor\": " + value + "}}")
+            .section("rope_scaling")
+            .orElseThrow();
+    assertThatThrownBy(() -> section.number("factor"))
+        .isInstanceOf(BadInputException.class)
+        .hasMessageContaining("config.json: rope_scaling")
+        .hasMessageContaining("factor = ")
+        .hasMessageContaining("a finite number");
+  }
+
+  @Test
+  void refusesASectionThatIsNoObject() {
+    assertThatThrownBy(() -> parse("{\"rope_scaling\": \"yarn\"}").section("rope_scaling"))
+        .isInstanceOf(BadInputException.class)
+        .hasMessageContaining("rope_scaling = \"yarn\"");
+  }
 }

@@ -148,7 +148,7 @@ public final class Verification {
             .orElseGet(() -> ProfileChoice.of(result.checkpoint(), tensors.tensors(), activations));
     Bounds all = request.bounds().apply(profile);
     Bounds bounds = request.sequences().isEmpty() ? all.onlyWeights() : all;
-    if (lossless && served != Activations.NONE) {
+    if (lossless && !served.equals(Activations.NONE)) {
       notes.add(
           "The result has the source's values bit for bit, so it is compared without rounding"
               + " activations: its runtime treats both alike.");

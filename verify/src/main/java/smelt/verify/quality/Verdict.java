@@ -19,7 +19,6 @@ public record Verdict(
 
   /// Whether there are bounds and every one holds.
   public boolean passed() {
-    return !gates.isEmpty()
-        && gates.stream().allMatch(gate -> gate.outcome() == Gate.Outcome.PASS);
+    return !gates.isEmpty() && gates.stream().allMatch(gate -> gate.outcome() == Gate.Outcome.PASS);
   }
 }
