@@ -27,7 +27,7 @@ import smelt.verify.tensors.TensorComparison;
 /// | logits | of a round: `4 * 3 S` for each row of the vocabulary at once |
 /// | sums | of a round: sums over the vocabulary, routings, lists of tokens |
 /// | scratch | of both reference models, and of the operations on matrices |
-/// | tensors | buffers of the tensor check, which comes first and gives them back |
+/// | tensors | buffers of the tensor check, which comes first; the C library may keep what it gets back |
 ///
 /// @param sequencesOfRound sequences that go through the models together, but for the last round
 /// @param rounds how often the models are read for inference; 0 where none is made
@@ -148,12 +148,6 @@ public record VerifyPlan(
     long tensorBytes = tensorBytes(work);
     SortedMap<String, Long> parts = fixed(work, PROGRAM_BYTES);
     parts.put("scores", BYTES_PER_SCORE * work.tokens());
-    long ofRound =
-        Round.bytes(tokens, local, spec.hidden())
-            + Head.bytes(tokens, headRows)
-            + sourceScratch
-            + resultScratch
-            + computeBytes;
     parts.put("hidden", Round.bytes(tokens, local, spec.hidden()));
     parts.put("logits", Head.bytes(tokens, headRows));
     parts.put("scratch", sourceScratch + resultScratch + computeBytes);
@@ -161,7 +155,7 @@ public record VerifyPlan(
         "sums",
         BYTES_PER_TOKEN * (tokens + both)
             + 3 * ReferenceModel.routingBytes(spec, tokens + both) / 2);
-    parts.put("tensors", Math.max(0, tensorBytes - ofRound));
+    parts.put("tensors", tensorBytes);
     return new VerifyPlan(
         work.compute().threads(),
         sequences,
