@@ -12,6 +12,7 @@ import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.checkpoint.TensorRole;
 import smelt.formats.checkpoint.Weight;
 import smelt.formats.codec.Encoding;
+import smelt.formats.codec.ScaleFormat;
 import smelt.formats.source.ModelSource;
 import smelt.verify.CtArgs.Dynamic;
 
@@ -50,7 +51,11 @@ public final class ServedActivations implements Activations {
     }
     return switch (quantization) {
       case Quantization.None _ -> new ActivationScheme.None();
-      case Quantization.Fp8Block b -> new ActivationScheme.PerGroup(ElementType.F8_E4M3, b.cols());
+      case Quantization.Fp8Block b ->
+          new ActivationScheme.PerGroup(
+              ElementType.F8_E4M3,
+              b.cols(),
+              b.powersOfTwo() ? ScaleFormat.UE8M0 : ScaleFormat.FLOAT);
       case Quantization.Int8Block b -> new ActivationScheme.PerGroup(ElementType.I8, b.cols());
       case Quantization.Int8Channel _ -> new ActivationScheme.PerToken(ElementType.I8);
       case Quantization.CompressedTensors(CtConfig config) -> group(config, weight);

@@ -15,6 +15,7 @@ import smelt.formats.ElementType;
 import smelt.formats.UnsupportedException;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.checkpoint.Weight;
+import smelt.formats.codec.ScaleFormat;
 import smelt.formats.source.ModelSource;
 import smelt.formats.source.ModelSources;
 
@@ -50,6 +51,14 @@ class ServedActivationsTest {
       Weight found = Checkpoint.open(source).weight(weight).orElseThrow();
       return ServedActivations.read(source).of(found);
     }
+  }
+
+  @Test
+  void powersOfTwoInTheWeightsMeanPowersOfTwoInTheActivations() throws IOException {
+    String quantization =
+        "{\"quant_method\": \"fp8\", \"weight_block_size\": [128, 128], \"scale_fmt\": \"ue8m0\"}";
+    assertThat(scheme(quantization, EXPERT))
+        .isEqualTo(new ActivationScheme.PerGroup(ElementType.F8_E4M3, 128, ScaleFormat.UE8M0));
   }
 
   @Test

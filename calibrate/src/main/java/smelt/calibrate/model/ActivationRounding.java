@@ -38,8 +38,8 @@ final class ActivationRounding {
       case ActivationScheme.None _ -> x;
       case ActivationScheme.PerToken(ElementType type) ->
           throughCodes(new Encoding.Channel(type, ElementType.F32), x);
-      case ActivationScheme.PerGroup(ElementType type, int group) ->
-          throughCodes(new Encoding.Block(type, 1, group, ElementType.F32, ScaleFormat.FLOAT), x);
+      case ActivationScheme.PerGroup(ElementType type, int group, ScaleFormat scales) ->
+          throughCodes(new Encoding.Block(type, 1, group, ElementType.F32, scales), x);
       case ActivationScheme.PerTensor(float scale, int offset) -> toGrid(scale, offset, x);
     };
   }

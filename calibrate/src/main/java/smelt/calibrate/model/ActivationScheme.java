@@ -1,6 +1,7 @@
 package smelt.calibrate.model;
 
 import smelt.formats.ElementType;
+import smelt.formats.codec.ScaleFormat;
 
 /// How a runtime rounds the input of a linear before it multiplies. What it computes with is then
 /// `code * scale`; products and sums are taken as exact.
@@ -34,9 +35,18 @@ public sealed interface ActivationScheme {
   /// One scale for each run of `group` numbers of a token.
   ///
   /// @param type `I8` or `F8_E4M3`
-  record PerGroup(ElementType type, int group) implements ActivationScheme {
+  /// @param scales `UE8M0` where the runtime rounds scales up to powers of two, for E4M3 only
+  record PerGroup(ElementType type, int group, ScaleFormat scales) implements ActivationScheme {
+    /// With any scales.
+    public PerGroup(ElementType type, int group) {
+      this(type, group, ScaleFormat.FLOAT);
+    }
+
     public PerGroup {
       requireCode(type);
+      if (scales == ScaleFormat.UE8M0 && type != ElementType.F8_E4M3) {
+        throw new IllegalArgumentException(type + " with power-of-two scales");
+      }
       if (group < 1) {
         throw new IllegalArgumentException("groups of " + group);
       }
@@ -44,7 +54,8 @@ public sealed interface ActivationScheme {
 
     @Override
     public String label() {
-      return name(type) + " per token and " + group + " channels";
+      String powers = scales == ScaleFormat.UE8M0 ? ", power-of-two scales" : "";
+      return name(type) + " per token and " + group + " channels" + powers;
     }
   }
 

@@ -234,6 +234,7 @@ public final class GenerateCommand implements Callable<Integer> {
 
     void end() {
       terminal.answer(text.map(TokenStream::finish).orElse(""));
+      terminal.flush();
     }
   }
 }

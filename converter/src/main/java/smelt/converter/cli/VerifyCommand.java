@@ -1,7 +1,10 @@
 package smelt.converter.cli;
 
 import java.io.IOException;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -106,7 +109,7 @@ public final class VerifyCommand implements Callable<Integer> {
 
   @Option(
       names = "--no-early-stop",
-      description = "Use all the text, even when the verdict is certain before.")
+      description = "Use all the text, even when a fail is certain before.")
   private boolean noEarlyStop;
 
   @Option(
@@ -141,6 +144,7 @@ public final class VerifyCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     Map<String, Path> reports = report.files(FORMATS);
     requirePositive();
+    requireWritable(reports);
     String set = kernels.name().toLowerCase(Locale.ROOT);
     Kernels codec = KernelSet.choose(set);
     StopSignal stop = new StopSignal();
@@ -165,6 +169,21 @@ public final class VerifyCommand implements Callable<Integer> {
     }
   }
 
+  /// What is written in the end must have a place before hours of work begin.
+  private void requireWritable(Map<String, Path> reports) throws IOException {
+    List<Path> folders = new ArrayList<>();
+    reports.values().forEach(file -> folders.add(file.toAbsolutePath().getParent()));
+    if (tables != null) {
+      folders.add(tables.toAbsolutePath());
+    }
+    for (Path folder : folders) {
+      Files.createDirectories(folder);
+      if (!Files.isWritable(folder)) {
+        throw new AccessDeniedException(folder.toString());
+      }
+    }
+  }
+
   private void requirePositive() {
     if (tokens < 2 || (length != null && length < 2)) {
       throw new CommandLine.ParameterException(
@@ -174,10 +193,10 @@ public final class VerifyCommand implements Callable<Integer> {
   }
 
   private VerifyTexts texts(Verification.Model source, Verification.Model made) throws IOException {
+    Verification.requireComparable(source.checkpoint(), made.checkpoint());
     if (weightsOnly) {
       return VerifyTexts.none();
     }
-    Verification.requireComparable(source.checkpoint(), made.checkpoint());
     return VerifyTexts.cut(
         source.source(),
         source.checkpoint(),
@@ -312,12 +331,12 @@ public final class VerifyCommand implements Callable<Integer> {
       VerifyText.lines(found, terminal);
       terminal.answer(ran.line());
     }
-    if (tables != null) {
-      Tables.write(tables, found);
-    }
     for (Map.Entry<String, Path> file : reports.entrySet()) {
       Format format = Format.named(file.getKey()).orElseThrow();
       Reports.write(file.getValue(), QualityRendering.render(format, found));
+    }
+    if (tables != null) {
+      Tables.write(tables, found);
     }
   }
 }

@@ -15,6 +15,7 @@ import smelt.calibrate.text.SequenceCut;
 import smelt.calibrate.text.SpecialTokens;
 import smelt.calibrate.text.TokenSequences;
 import smelt.calibrate.text.Tokenizer;
+import smelt.formats.BadInputException;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.source.ByteSource;
 import smelt.formats.source.ModelSource;
@@ -48,6 +49,14 @@ record VerifyTexts(List<int[]> sequences, List<String> corpora, OptionalInt eos,
       throws IOException {
     if (!files.isEmpty()) {
       return cut(source, checkpoint, files, "", length, tokens);
+    }
+    if (!Tokenizer.isIn(source)) {
+      throw new BadInputException(
+          source.location(),
+          "no " + Tokenizer.FILE + ", so the built-in text cannot be turned into token ids",
+          "the tokenizer beside the weights",
+          "copy it from where the model was published, or give --corpus with lines of token ids,"
+              + " or --weights-only");
     }
     Path file = Files.createTempFile("smelt-text-", ".jsonl");
     try (InputStream in = VerifyTexts.class.getResourceAsStream(BUILT_IN)) {

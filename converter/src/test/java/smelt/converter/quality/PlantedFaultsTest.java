@@ -1,6 +1,7 @@
 package smelt.converter.quality;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -12,6 +13,11 @@ import org.junit.jupiter.api.io.TempDir;
 import smelt.converter.SampleModel;
 import smelt.converter.run.Converting;
 import smelt.converter.target.Target;
+import smelt.formats.BadInputException;
+import smelt.formats.checkpoint.Checkpoint;
+import smelt.formats.source.ModelSource;
+import smelt.formats.source.ModelSources;
+import smelt.verify.inference.Verification;
 import smelt.verify.quality.Gate;
 import smelt.verify.quality.Metric;
 import smelt.verify.quality.QualityReport;
@@ -148,5 +154,34 @@ class PlantedFaultsTest {
     assertWorst(report, 2, name -> name.startsWith(LAYER + "mlp.shared_experts."));
     assertThat(report.verdict().worstLayers().getFirst()).isEqualTo(2);
     assertThat(failed(report)).contains(Metric.WEIGHT_SQNR, Metric.LAYER_SQNR);
+  }
+
+  @Test
+  void namesAScaleThatIsNoNumberAndRunsNoText() throws IOException {
+    String name = LAYER + "mlp.experts.3.up_proj.weight";
+    QualityReport report = verify(fault().scale(name, Float.NaN));
+    assertThat(failed(report)).contains(Metric.NON_FINITE);
+    assertThat(report.verdict().gates())
+        .filteredOn(gate -> gate.metric() == Metric.NON_FINITE)
+        .singleElement()
+        .satisfies(gate -> assertThat(gate.detail()).contains(name));
+    assertThat(report.summary()).isEmpty();
+    assertThat(report.notes())
+        .anyMatch(note -> note.startsWith("No text was run: 1 weights of the result"));
+  }
+
+  @Test
+  void refusesAnotherNumberOfExpertsForEachToken() throws IOException {
+    Path faulty =
+        fault().config("\"num_experts_per_tok\": 4", "\"num_experts_per_tok\": 5").model();
+    try (ModelSource source = ModelSources.open(SampleModel.path(SampleModel.FP8));
+        ModelSource result = ModelSources.open(faulty)) {
+      Checkpoint a = Checkpoint.open(source);
+      Checkpoint b = Checkpoint.open(result);
+      assertThatThrownBy(() -> Verification.requireComparable(a, b))
+          .isInstanceOf(BadInputException.class)
+          .hasMessageContaining("layer 1")
+          .hasMessageContaining("5 of 16 experts for each token");
+    }
   }
 }
