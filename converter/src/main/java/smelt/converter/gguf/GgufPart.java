@@ -1,0 +1,12 @@
+package smelt.converter.gguf;
+
+import java.util.List;
+import smelt.formats.gguf.GgufTensor;
+
+/// One tensor of the file and what it is made of, in the order of its data.
+record GgufPart(GgufTensor tensor, List<Slab> slabs) {
+
+  GgufPart {
+    slabs = List.copyOf(slabs);
+  }
+}

@@ -1,0 +1,66 @@
+package smelt.converter.gguf;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import java.util.OptionalLong;
+import smelt.formats.codec.Kernels;
+import smelt.formats.gguf.GgmlType;
+import smelt.formats.gguf.Q8Block;
+
+/// Writes F32 values in a type of GGUF. Values that the type cannot hold are found before.
+final class RowEncoder {
+
+  /// The least magnitude that rounds to infinity in BF16, half to even.
+  private static final float BF16_LIMIT = Float.intBitsToFloat(0x7F7F8000);
+
+  /// The least magnitude that rounds to infinity in F16.
+  private static final float F16_LIMIT = 65520f;
+
+  private static final ValueLayout.OfFloat F32 =
+      ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfShort U16 =
+      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+  private RowEncoder() {}
+
+  /// Index of the first value that is NaN, infinite, or would be so in the type.
+  static OptionalLong firstUnfit(GgmlType type, MemorySegment in, long count) {
+    float limit = limit(type);
+    for (long i = 0; i < count; i++) {
+      if (!(Math.abs(in.get(F32, i * Float.BYTES)) < limit)) {
+        return OptionalLong.of(i);
+      }
+    }
+    return OptionalLong.empty();
+  }
+
+  private static float limit(GgmlType type) {
+    return switch (type) {
+      case F32 -> Float.POSITIVE_INFINITY;
+      case BF16 -> BF16_LIMIT;
+      case F16 -> F16_LIMIT;
+      // The scale of a block is its largest magnitude / 127, in F16.
+      case Q8_0 -> F16_LIMIT * 127f;
+      default -> throw new IllegalStateException("cannot write " + type);
+    };
+  }
+
+  /// @param in F32, without what `firstUnfit` finds
+  /// @param count elements, whole blocks of the type
+  static void encode(
+      Kernels kernels, GgmlType type, MemorySegment in, MemorySegment out, long count) {
+    switch (type) {
+      case F32 -> MemorySegment.copy(in, 0, out, 0, count * Float.BYTES);
+      case BF16 -> kernels.encodeBf16(in, 0, out, 0, count);
+      case F16 -> {
+        for (long i = 0; i < count; i++) {
+          short half = Float.floatToFloat16(in.get(F32, i * Float.BYTES));
+          out.set(U16, i * Short.BYTES, half);
+        }
+      }
+      case Q8_0 -> Q8Block.encode(in, 0, out, 0, count);
+      default -> throw new IllegalStateException("cannot write " + type);
+    }
+  }
+}

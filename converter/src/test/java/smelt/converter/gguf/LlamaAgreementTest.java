@@ -1,0 +1,93 @@
+package smelt.converter.gguf;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import smelt.converter.SampleModel;
+import smelt.formats.Checkout;
+import smelt.formats.gguf.GgmlType;
+
+/// An independent engine reads what is written, and is as sure of the held-out text as the
+/// reference inference is. Windows, targets and sums are those of the golden perplexity: 256 tokens
+/// from position 0, every one of the 256 that follow them scored.
+class LlamaAgreementTest {
+
+  private static final int WINDOW = 256;
+
+  /// Every eighth of the windows of the small golden set.
+  private static final List<Integer> WINDOWS = List.of(0, 224, 448, 672);
+
+  @TempDir static Path folder;
+
+  private static LlamaClient llama;
+  private static List<List<Integer>> tokens;
+  private static double golden;
+
+  @BeforeAll
+  static void prepare() throws IOException, InterruptedException {
+    Path data = Checkout.golden("tiny-deepseek-v3");
+    ByteBuffer ids = array(data.resolve("test_tokens.npy"));
+    ByteBuffer sums = array(data.resolve("bf16/window_nll.npy"));
+    tokens = new ArrayList<>();
+    golden = 0;
+    for (int window : WINDOWS) {
+      List<Integer> one = new ArrayList<>();
+      for (int i = 0; i <= WINDOW; i++) {
+        one.add(ids.getInt(ids.position() + (window * WINDOW + i) * Integer.BYTES));
+      }
+      tokens.add(one);
+      golden += sums.getDouble(sums.position() + window * Double.BYTES);
+    }
+    llama = LlamaClient.install();
+  }
+
+  /// The numbers of a version 1 `.npy` file.
+  private static ByteBuffer array(Path file) throws IOException {
+    ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(file)).order(ByteOrder.LITTLE_ENDIAN);
+    int header = Short.toUnsignedInt(bytes.getShort(8));
+    return bytes.position(10 + header);
+  }
+
+  @Test
+  void agreesInF32AndBf16WithinHalfAPercent() throws IOException, InterruptedException {
+    assertThat(ratio(SampleModel.BF16, GgmlType.F32)).isCloseTo(1, within(0.005));
+    assertThat(ratio(SampleModel.BF16, GgmlType.BF16)).isCloseTo(1, within(0.005));
+  }
+
+  @Test
+  void agreesInBf16FromFp8WithinHalfAPercent() throws IOException, InterruptedException {
+    assertThat(ratio(SampleModel.FP8, GgmlType.BF16)).isCloseTo(1, within(0.005));
+  }
+
+  /// Perplexity by the engine / golden perplexity of the BF16 sample.
+  private static double ratio(String sample, GgmlType type)
+      throws IOException, InterruptedException {
+    Path file = folder.resolve(sample + type + ".gguf");
+    Exported.of(SampleModel.path(sample), type, file);
+    double sum = 0;
+    for (double nll : llama.score(file, tokens)) {
+      sum += nll;
+    }
+    int scored = WINDOWS.size() * WINDOW;
+    double perplexity = Math.exp(sum / scored);
+    double expected = Math.exp(golden / scored);
+    System.out.printf(
+        java.util.Locale.ROOT,
+        "%s in %s: perplexity %.4f by llama.cpp, golden %.4f%n",
+        sample,
+        type,
+        perplexity,
+        expected);
+    return perplexity / expected;
+  }
+}
