@@ -45,7 +45,7 @@ class VerifyCommandTest {
   @Test
   void aModelAgainstItselfIsLossless() {
     Program.Result result =
-        verify(Path.of(MODEL), "--tokens", "4608", "--sequence-length", "128", "--json");
+        verify(Path.of(MODEL), "--tokens", "768", "--sequence-length", "128", "--json");
     assertThat(result.exit()).as(result.out() + result.err()).isZero();
     JsonNode json = json(result);
     assertThat(json.at("/verdict/profile").asString()).isEqualTo("lossless");
@@ -65,9 +65,11 @@ class VerifyCommandTest {
         verify(
             made.resolve("int8"),
             "--tokens",
-            "6144",
+            "2048",
             "--sequence-length",
             "128",
+            "--bound",
+            "kl_999=none",
             "--tables",
             tables.toString(),
             "--report",
@@ -134,16 +136,16 @@ class VerifyCommandTest {
   @Test
   void aBudgetCutsTheTextIntoRounds() {
     Program.Result free =
-        verify(made.resolve("int8"), "--tokens", "2048", "--sequence-length", "64", "--json");
+        verify(made.resolve("int8"), "--tokens", "1024", "--sequence-length", "32", "--json");
     long least = json(free).at("/run/memory_planned").asLong();
-    String budget = Long.toString(least - (6L << 20));
+    String budget = Long.toString(least - (3L << 20));
     Program.Result result =
         verify(
             made.resolve("int8"),
             "--tokens",
-            "2048",
+            "1024",
             "--sequence-length",
-            "64",
+            "32",
             "--json",
             "--no-early-stop",
             "--memory",
