@@ -177,9 +177,12 @@ public final class VerifyCommand implements Callable<Integer> {
       folders.add(tables.toAbsolutePath());
     }
     for (Path folder : folders) {
-      Files.createDirectories(folder);
-      if (!Files.isWritable(folder)) {
-        throw new AccessDeniedException(folder.toString());
+      Path there = folder;
+      while (there.getParent() != null && !Files.exists(there)) {
+        there = there.getParent();
+      }
+      if (!Files.isDirectory(there) || !Files.isWritable(there)) {
+        throw new AccessDeniedException(there.toString());
       }
     }
   }
