@@ -1,6 +1,5 @@
 package smelt.calibrate.math;
 
-import static jdk.incubator.vector.VectorOperators.ADD;
 import static jdk.incubator.vector.VectorOperators.GE;
 import static jdk.incubator.vector.VectorOperators.GT;
 import static jdk.incubator.vector.VectorOperators.LSHL;
@@ -18,6 +17,9 @@ import jdk.incubator.vector.VectorSpecies;
 ///
 /// **No method takes or returns a vector**: when the JIT stops inlining, such a method boxes every
 /// vector and the kernel becomes many times slower, silently. Bodies are written out instead.
+///
+/// **No sum is left to `reduceLanes`**: its order differs between interpreted and compiled code, so
+/// the same input would give different numbers before and after the JIT. Lanes are added one by one.
 ///
 /// Memory is expected off the heap, where an arena has it; on the heap the scalar code does the
 /// work, as it does what is left at the end of a run.
@@ -119,9 +121,9 @@ final class VectorMath implements MathKernels {
     return LANES;
   }
 
-  /// Numbers go one by one, but in an order in which few lines of memory are in use: where rows of
-  /// `out` are farther apart than those of `in`, one after the other; else four rows of `in`
-  /// together. Rows that are a power of two apart would push each other out of the first cache.
+  /// Numbers go one by one, but in an order in which few lines of memory are in use: four rows
+  /// together of whichever matrix has its rows farther apart. Rows that are a power of two apart
+  /// would push each other out of the first cache.
   @Override
   public void transpose(
       MemorySegment inMemory,
@@ -133,21 +135,25 @@ final class VectorMath implements MathKernels {
       long outOffset,
       long outStride) {
     int r = 0;
+    int c = 0;
     if (isOffHeap(inMemory, outMemory, outMemory)) {
       MemorySegment in = OFF_HEAP.cast(inMemory);
       MemorySegment out = OFF_HEAP.cast(outMemory);
       if (outStride > inStride) {
-        transposeByColumns(in, inOffset, inStride, rows, cols, out, outOffset, outStride);
-        return;
-      }
-      for (; r <= rows - 4; r += 4) {
-        long from = inOffset + inStride * r;
-        transposeFourRows(in, from, inStride, cols, out, outOffset + 4L * r, outStride);
+        for (; c <= cols - 4; c += 4) {
+          long from = inOffset + 4L * c;
+          transposeFourColumns(in, from, inStride, rows, out, outOffset + outStride * c, outStride);
+        }
+      } else {
+        for (; r <= rows - 4; r += 4) {
+          long from = inOffset + inStride * r;
+          transposeFourRows(in, from, inStride, cols, out, outOffset + 4L * r, outStride);
+        }
       }
     }
-    long from = inOffset + inStride * r;
-    long to = outOffset + 4L * r;
-    SCALAR.transpose(inMemory, from, inStride, rows - r, cols, outMemory, to, outStride);
+    long from = inOffset + inStride * r + 4L * c;
+    long to = outOffset + 4L * r + outStride * c;
+    SCALAR.transpose(inMemory, from, inStride, rows - r, cols - c, outMemory, to, outStride);
   }
 
   private static void transposeFourRows(
@@ -173,24 +179,26 @@ final class VectorMath implements MathKernels {
     }
   }
 
-  private static void transposeByColumns(
+  private static void transposeFourColumns(
       MemorySegment inMemory,
       long inOffset,
       long inStride,
       int rows,
-      int cols,
       MemorySegment outMemory,
-      long outOffset,
+      long row0,
       long outStride) {
     MemorySegment in = OFF_HEAP.cast(inMemory);
     MemorySegment out = OFF_HEAP.cast(outMemory);
-    for (int c = 0; c < cols; c++) {
-      long to = outOffset + outStride * c;
-      long from = inOffset + 4L * c;
-      for (int r = 0; r < rows; r++) {
-        out.set(F32, to + 4L * r, in.get(F32, from));
-        from += inStride;
-      }
+    long row1 = row0 + outStride;
+    long row2 = row1 + outStride;
+    long row3 = row2 + outStride;
+    long from = inOffset;
+    for (int r = 0; r < rows; r++) {
+      out.set(F32, row0 + 4L * r, in.get(F32, from));
+      out.set(F32, row1 + 4L * r, in.get(F32, from + 4));
+      out.set(F32, row2 + 4L * r, in.get(F32, from + 8));
+      out.set(F32, row3 + 4L * r, in.get(F32, from + 12));
+      from += inStride;
     }
   }
 
@@ -465,10 +473,20 @@ final class VectorMath implements MathKernels {
       s3a = a.fma(FloatVector.fromMemorySegment(F, rows, row3 + at, NATIVE), s3a);
       s3b = b.fma(FloatVector.fromMemorySegment(F, rows, row3 + at + BYTES, NATIVE), s3b);
     }
-    float sum0 = s0a.add(s0b).reduceLanes(ADD);
-    float sum1 = s1a.add(s1b).reduceLanes(ADD);
-    float sum2 = s2a.add(s2b).reduceLanes(ADD);
-    float sum3 = s3a.add(s3b).reduceLanes(ADD);
+    float[] lanes0 = s0a.add(s0b).toArray();
+    float[] lanes1 = s1a.add(s1b).toArray();
+    float[] lanes2 = s2a.add(s2b).toArray();
+    float[] lanes3 = s3a.add(s3b).toArray();
+    float sum0 = 0;
+    float sum1 = 0;
+    float sum2 = 0;
+    float sum3 = 0;
+    for (int lane = 0; lane < LANES; lane++) {
+      sum0 += lanes0[lane];
+      sum1 += lanes1[lane];
+      sum2 += lanes2[lane];
+      sum3 += lanes3[lane];
+    }
     for (; i < count; i++) {
       float a = x.get(F32, xOffset + 4L * i);
       sum0 = Math.fma(a, rows.get(F32, row0 + 4L * i), sum0);
@@ -509,7 +527,10 @@ final class VectorMath implements MathKernels {
       sa = a.fma(FloatVector.fromMemorySegment(F, rows, row + at, NATIVE), sa);
       sb = b.fma(FloatVector.fromMemorySegment(F, rows, row + at + BYTES, NATIVE), sb);
     }
-    float sum = sa.add(sb).reduceLanes(ADD);
+    float sum = 0;
+    for (float lane : sa.add(sb).toArray()) {
+      sum += lane;
+    }
     for (; i < count; i++) {
       sum = Math.fma(x.get(F32, xOffset + 4L * i), rows.get(F32, row + 4L * i), sum);
     }
@@ -725,7 +746,6 @@ final class VectorMath implements MathKernels {
       s2 = c.fma(c, s2);
       s3 = d.fma(d, s3);
     }
-    // Not reduceLanes: its order of sums differs between interpreted and compiled code.
     double squares = 0;
     for (float square : s0.add(s1).add(s2.add(s3)).toArray()) {
       squares += square;
