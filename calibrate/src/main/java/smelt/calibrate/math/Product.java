@@ -25,9 +25,9 @@ final class Product {
   /// Tokens that are packed at once.
   static final int TOKENS = 512;
 
-  /// Columns of a panel. Fewer leave more of the time to the beginning and end of each sum; with many
-  /// more, the panels of `TOKENS` tokens (three quarters of a megabyte) would leave the second-level
-  /// cache. A multiple of 128, the usual block of scales.
+  /// Columns of a panel. Fewer leave more of the time to the beginning and end of each sum; with
+  /// many more, the panels of `TOKENS` tokens (three quarters of a megabyte) would leave the
+  /// second-level cache. A multiple of 128, the usual block of scales.
   static final int DEPTH = 384;
 
   /// Columns that are decoded at once for few tokens.

@@ -19,7 +19,8 @@ import jdk.incubator.vector.VectorSpecies;
 /// vector and the kernel becomes many times slower, silently. Bodies are written out instead.
 ///
 /// **No sum is left to `reduceLanes`**: its order differs between interpreted and compiled code, so
-/// the same input would give different numbers before and after the JIT. Lanes are added one by one.
+/// the same input would give different numbers before and after the JIT. Lanes are added one by
+/// one.
 ///
 /// Memory is expected off the heap, where an arena has it; on the heap the scalar code does the
 /// work, as it does what is left at the end of a run.

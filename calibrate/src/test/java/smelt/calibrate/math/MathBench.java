@@ -3,309 +3,255 @@ package smelt.calibrate.math;
 import java.io.PrintStream;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.management.ManagementFactory;
 import java.nio.charset.StandardCharsets;
-import java.util.Collection;
-import java.util.Locale;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.Random;
-import java.util.concurrent.TimeUnit;
-import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorSpecies;
-import org.openjdk.jmh.annotations.Benchmark;
-import org.openjdk.jmh.annotations.BenchmarkMode;
-import org.openjdk.jmh.annotations.Fork;
-import org.openjdk.jmh.annotations.Measurement;
-import org.openjdk.jmh.annotations.Mode;
-import org.openjdk.jmh.annotations.OutputTimeUnit;
-import org.openjdk.jmh.annotations.Param;
-import org.openjdk.jmh.annotations.Scope;
-import org.openjdk.jmh.annotations.Setup;
-import org.openjdk.jmh.annotations.State;
-import org.openjdk.jmh.annotations.TearDown;
-import org.openjdk.jmh.annotations.Warmup;
-import org.openjdk.jmh.results.Result;
-import org.openjdk.jmh.results.RunResult;
-import org.openjdk.jmh.runner.Runner;
-import org.openjdk.jmh.runner.RunnerException;
-import org.openjdk.jmh.runner.options.OptionsBuilder;
 import smelt.formats.ElementType;
 import smelt.formats.codec.Encoding;
 import smelt.formats.codec.KernelSet;
-import smelt.formats.codec.Kernels;
 import smelt.formats.codec.ScaleFormat;
 import smelt.formats.codec.Tile;
 import smelt.formats.codec.Transcoder;
 
-/// How fast the operations of the reference model are, beside what the machine can: a loop of fused
-/// multiply-adds that stays in registers, and OpenBLAS where it is installed.
-@State(Scope.Thread)
-@BenchmarkMode(Mode.AverageTime)
-@OutputTimeUnit(TimeUnit.MICROSECONDS)
-@Warmup(iterations = 4, time = 500, timeUnit = TimeUnit.MILLISECONDS)
-@Measurement(iterations = 5, time = 500, timeUnit = TimeUnit.MILLISECONDS)
-@Fork(1)
-public class MathBench {
+/// How fast the operations of the reference model are, beside what the machine can do: products
+/// beside a loop of multiply-adds in registers and OpenBLAS, the rest beside a memory copy.
+///
+/// All cases run by turns in one JVM, round after round, so that what else the machine does meets
+/// all alike; shares and ratios are medians of the rounds' own. Times on one thread are of the
+/// thread's processor time, on two of the clock: with other work on the machine the latter say
+/// little.
+final class MathBench {
 
-  private static final int FMAS = 1 << 20;
-  private static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_PREFERRED;
+  private static final int WARM_UP_ROUNDS = 4;
+  private static final String PEAK = "multiply-adds in registers";
+  private static final String COPY = "memory copy";
 
-  /// What is measured. Products are `tokens x cols` by `rows x cols`, transposed.
-  public enum Work {
-    PEAK("multiply-add in registers", 0, 0, 0),
-    OPENBLAS_512("OpenBLAS sgemm 512x2048x2048", 512, 2048, 2048),
-    F32_512("F32 weights 512x2048x2048", 512, 2048, 2048),
-    BF16_512("BF16 weights 512x2048x2048", 512, 2048, 2048),
-    FP8_512("E4M3 block weights 512x2048x2048", 512, 2048, 2048),
-    INT8_512("INT8 channel weights 512x2048x2048", 512, 2048, 2048),
-    OPENBLAS_16("OpenBLAS sgemm 16x2048x7168", 16, 2048, 7168),
-    FP8_16("E4M3 block weights 16x2048x7168", 16, 2048, 7168),
-    OPENBLAS_1("OpenBLAS sgemm 1x2048x7168", 1, 2048, 7168),
-    FP8_1("E4M3 block weights 1x2048x7168", 1, 2048, 7168),
-    ATTENTION("attention, 1024 tokens, 8 heads 192/128", 0, 0, 0),
-    COPY("memory copy 512x7168", 512, 0, 7168),
-    RMS_NORM("RMSNorm 512x7168", 512, 0, 7168),
-    SOFTMAX("softmax 512x7168", 512, 0, 7168),
-    SILU("SiLU times up 512x7168", 512, 0, 7168),
-    ROPE("RoPE 512x7168", 512, 0, 7168);
+  /// Tokens, rows and columns of products: an expert of a small model with many tokens, experts of
+  /// DeepSeek-V3 with some, few, one.
+  private static final int[][] SHAPES = {
+    {512, 2048, 2048}, {64, 2048, 7168}, {16, 2048, 7168}, {1, 2048, 7168}
+  };
 
-    private final String title;
-    private final int tokens;
-    private final int rows;
-    private final int cols;
+  /// Something to measure.
+  ///
+  /// @param amount operations or bytes of one run
+  /// @param group what to compare with: the peak, OpenBLAS's case of this shape, or the copy
+  private record Case(String name, double amount, String group, Runnable one, Runnable two) {}
 
-    Work(String title, int tokens, int rows, int cols) {
-      this.title = title;
-      this.tokens = tokens;
-      this.rows = rows;
-      this.cols = cols;
-    }
+  private final Arena arena;
+  private final Compute one;
+  private final Compute two;
+  private final Optional<OpenBlas> blas;
+  private final Random random = new Random(91);
+  private final List<Case> cases = new ArrayList<>();
+  private final Map<String, double[]> onOne = new LinkedHashMap<>();
+  private final Map<String, double[]> onTwo = new LinkedHashMap<>();
+  private float sink;
 
-    private boolean isProduct() {
-      return rows > 0;
-    }
+  private MathBench(Arena arena, Compute one, Compute two) {
+    this.arena = arena;
+    this.one = one;
+    this.two = two;
+    this.blas = OpenBlas.find(arena);
+  }
 
-    private boolean isOpenBlas() {
-      return name().startsWith("OPENBLAS");
-    }
-
-    /// Floating point operations of one call; 0 where bytes are counted.
-    private double flops() {
-      if (this == PEAK) {
-        return 2.0 * FMAS * 12 * SPECIES.length();
-      }
-      if (this == ATTENTION) {
-        return 2.0 * 8 * (192 + 128) * (1024.0 * 1025 / 2);
-      }
-      return 2.0 * tokens * rows * cols;
-    }
-
-    /// Bytes that are read and written.
-    private double bytes() {
-      double matrix = 4.0 * tokens * cols;
-      return this == SILU ? 3 * matrix : 2 * matrix;
-    }
-
-    private Encoding encoding() {
-      return switch (this) {
-        case BF16_512 -> new Encoding.Plain(ElementType.BF16);
-        case FP8_512, FP8_16, FP8_1 -> Encoding.fp8Block(ScaleFormat.FLOAT);
-        case INT8_512 -> new Encoding.Channel(ElementType.I8, ElementType.F32);
-        default -> new Encoding.Plain(ElementType.F32);
-      };
+  /// Runs all for a number of rounds, the first argument, and prints the tables.
+  public static void main(String[] args) {
+    int rounds = args.length == 0 ? 15 : Integer.parseInt(args[0]);
+    try (Arena arena = Arena.ofShared();
+        Compute one = compute(1);
+        Compute two = compute(2)) {
+      MathBench bench = new MathBench(arena, one, two);
+      bench.addProducts();
+      bench.addOthers();
+      bench.measure(rounds);
+      bench.print(rounds, new PrintStream(System.out, true, StandardCharsets.UTF_8));
     }
   }
 
-  @Param public Work work;
-
-  @Param({"1", "2"})
-  public int threads;
-
-  private Arena arena;
-  private Compute compute;
-  private Matrix x;
-  private Matrix out;
-  private Matrix weight;
-  private Tile tile;
-  private Matrix keys;
-  private Matrix values;
-  private Matrix cos;
-  private Matrix sin;
-  private Matrix ones;
-  private OpenBlas blas;
-
-  @Setup
-  @SuppressWarnings("MustBeClosed") // until close()
-  public void make() {
-    arena = Arena.ofShared();
-    Kernels codec = KernelSet.choose("vector");
-    compute = new Compute(MathKernelSet.choose("vector"), codec, threads);
-    blas = work.isOpenBlas() ? OpenBlas.open(arena, threads).orElse(null) : null;
-    if (work == Work.ATTENTION) {
-      x = random(1024, 8 * 192);
-      keys = random(1024, 8 * 192);
-      values = random(1024, 8 * 128);
-      out = random(1024, 8 * 128);
-    } else if (work.isProduct()) {
-      x = random(work.tokens, work.cols);
-      weight = random(work.rows, work.cols);
-      out = random(work.tokens, work.rows);
-      encode(codec);
-    } else if (work != Work.PEAK) {
-      x = random(work.tokens, work.cols);
-      out = random(work.tokens, work.cols);
-      ones = random(1, work.cols);
-      cos = random(work.tokens, work.cols / 2);
-      sin = random(work.tokens, work.cols / 2);
-    }
+  private static Compute compute(int threads) {
+    return new Compute(MathKernelSet.choose("vector"), KernelSet.choose("vector"), threads);
   }
 
-  private void encode(Kernels codec) {
-    Tile plain = Tile.plain(ElementType.F32, weight.data(), 0, work.rows, work.cols);
-    Encoding to = work.encoding();
-    long weights = (long) work.rows * work.cols;
-    tile =
-        new Tile(
-            to,
-            arena.allocate(to.type().bytes(weights), 64),
-            0,
-            arena.allocate(Float.BYTES * weights / 128 + 64, 64),
-            0,
-            work.rows,
-            work.cols);
-    MemorySegment scratch =
-        arena.allocate(Transcoder.scratchBytes(plain.encoding(), to, work.cols), 64);
-    Transcoder.transcode(codec, plain, tile, scratch);
+  private void add(String name, double amount, String group, Runnable one, Runnable two) {
+    cases.add(new Case(name, amount, group, one, two));
   }
 
-  private Matrix random(int rows, int cols) {
-    Random random = new Random(29);
+  private Matrix normal(int rows, int cols) {
     Matrix matrix = Matrix.zeros(arena, rows, cols);
-    for (long i = 0; i < (long) rows * cols; i++) {
-      matrix.data().set(Matrix.F32, i * Float.BYTES, (float) random.nextGaussian() * 0.1f);
+    for (long i = 0; i < matrix.data().byteSize(); i += Float.BYTES) {
+      matrix.data().set(Matrix.F32, i, (float) random.nextGaussian());
     }
     return matrix;
   }
 
-  @TearDown
-  public void close() {
-    compute.close();
-    arena.close();
+  private Tile encode(Matrix w, Encoding encoding) {
+    MemorySegment codes = arena.allocate(encoding.type().bytes(w.rows() * w.cols()), 64);
+    MemorySegment scales = arena.allocate(Float.BYTES * w.rows(), 64);
+    Tile from = Tile.plain(ElementType.F32, w.data(), 0, w.rows(), w.cols());
+    Tile to = new Tile(encoding, codes, 0, scales, 0, w.rows(), w.cols());
+    long scratch = Transcoder.scratchBytes(from.encoding(), encoding, w.cols());
+    Transcoder.transcode(KernelSet.choose("vector"), from, to, arena.allocate(scratch, 64));
+    return to;
   }
 
-  @Benchmark
-  public Object run() {
-    switch (work) {
-      case PEAK -> {
-        return peak();
-      }
-      case OPENBLAS_512, OPENBLAS_16, OPENBLAS_1 -> {
-        if (blas != null) {
-          blas.multiply(x, weight, out);
+  private void addProducts() {
+    add(PEAK, PeakLoop.flops(), PEAK, () -> sink += PeakLoop.run(), () -> {});
+    for (int[] shape : SHAPES) {
+      Matrix x = normal(shape[0], shape[2]);
+      Matrix w = normal(shape[1], shape[2]);
+      Matrix out = Matrix.zeros(arena, shape[0], shape[1]);
+      double flops = 2.0 * shape[0] * shape[1] * shape[2];
+      String name = "%4d x %d x %d ".formatted(shape[0], shape[1], shape[2]);
+      String other = name + "OpenBLAS F32";
+      blas.ifPresent(
+          b -> add(other, flops, other, () -> blas(b, 1, x, w, out), () -> blas(b, 2, x, w, out)));
+      Map<String, Tile> weights = new LinkedHashMap<>();
+      weights.put("F32", encode(w, new Encoding.Plain(ElementType.F32)));
+      weights.put("BF16", encode(w, new Encoding.Plain(ElementType.BF16)));
+      weights.put("FP8 128x128", encode(w, Encoding.fp8Block(ScaleFormat.FLOAT)));
+      weights.put("INT8 channel", encode(w, new Encoding.Channel(ElementType.I8, ElementType.F32)));
+      weights.forEach((type, tile) ->
+          add(
+              name + type,
+              flops,
+              other,
+              () -> one.multiply(x, tile, out),
+              () -> two.multiply(x, tile, out)));
+    }
+    AttentionShape shape = new AttentionShape(16, 16, 192, 128, 0.07f);
+    Matrix q = normal(512, 16 * 192);
+    Matrix k = normal(512, 16 * 192);
+    Matrix v = normal(512, 16 * 128);
+    Matrix out = Matrix.zeros(arena, 512, 16 * 128);
+    add(
+        "attention, 512 tokens, 16 heads of 192 and 128",
+        16 * 512.0 * 513 / 2 * 2 * (192 + 128),
+        "",
+        () -> one.attention(shape, q, k, v, out),
+        () -> two.attention(shape, q, k, v, out));
+  }
+
+  private static void blas(OpenBlas blas, int threads, Matrix x, Matrix w, Matrix out) {
+    blas.useThreads(threads);
+    blas.multiply(x, w, out);
+  }
+
+  private void addOthers() {
+    Matrix x = normal(512, 7168);
+    Matrix y = normal(512, 7168);
+    Matrix weight = normal(1, 7168);
+    Matrix out = Matrix.zeros(arena, 512, 7168);
+    Matrix scores = normal(512, 7168);
+    Matrix cos = Matrix.zeros(arena, 512, 32);
+    Matrix sin = Matrix.zeros(arena, 512, 32);
+    double bytes = out.data().byteSize();
+    Runnable copy = () -> MemorySegment.copy(x.data(), 0, out.data(), 0, x.data().byteSize());
+    add(COPY, 2 * bytes, COPY, copy, () -> {});
+    addRowCase("RMSNorm", 2 * bytes, c -> c.rmsNorm(x, weight, 1e-6, out));
+    addRowCase("SiLU times up", 3 * bytes, c -> c.siluMultiply(x, y, out));
+    addRowCase("add", 3 * bytes, c -> c.add(x, y));
+    addRowCase("softmax", 2 * bytes, c -> c.softmax(scores));
+    addRowCase(
+        "rope interleaved, 112 heads of 64",
+        2 * bytes,
+        c -> {
+          c.rope(y, 112, 64, cos, sin, RopeLayout.INTERLEAVED);
+        });
+    addRowCase(
+        "rope halves, 112 heads of 64",
+        2 * bytes,
+        c -> {
+          c.rope(y, 112, 64, cos, sin, RopeLayout.HALVES);
+        });
+  }
+
+  /// An operation of either set of threads.
+  @FunctionalInterface
+  private interface Work {
+    void run(Compute compute);
+  }
+
+  private void addRowCase(String name, double bytes, Work work) {
+    add(name, bytes, COPY, () -> work.run(one), () -> work.run(two));
+  }
+
+  private void measure(int rounds) {
+    for (int round = -WARM_UP_ROUNDS; round < rounds; round++) {
+      for (Case c : cases) {
+        long cpu = ManagementFactory.getThreadMXBean().getCurrentThreadCpuTime();
+        c.one.run();
+        cpu = ManagementFactory.getThreadMXBean().getCurrentThreadCpuTime() - cpu;
+        long clock = System.nanoTime();
+        c.two.run();
+        clock = System.nanoTime() - clock;
+        if (round >= 0) {
+          onOne.computeIfAbsent(c.name, _ -> new double[rounds])[round] = c.amount / cpu;
+          onTwo.computeIfAbsent(c.name, _ -> new double[rounds])[round] = c.amount / clock;
         }
       }
-      case F32_512, BF16_512, FP8_512, INT8_512, FP8_16, FP8_1 -> compute.multiply(x, tile, out);
-      case ATTENTION ->
-          compute.attention(new AttentionShape(8, 8, 192, 128, 0.07f), x, keys, values, out);
-      case COPY -> out.data().copyFrom(x.data());
-      case RMS_NORM -> compute.rmsNorm(x, ones, 1e-6, out);
-      case SOFTMAX -> compute.softmax(x);
-      case SILU -> compute.siluMultiply(x, out, out);
-      case ROPE -> compute.rope(x, 1, work.cols, cos, sin, RopeLayout.INTERLEAVED);
     }
-    return out;
   }
 
-  /// Twelve sums at once: as many as hide the latency of the operation.
-  private static float peak() {
-    FloatVector f = FloatVector.broadcast(SPECIES, 0.999f);
-    FloatVector a = f;
-    FloatVector b = f;
-    FloatVector c = f;
-    FloatVector d = f;
-    FloatVector e = f;
-    FloatVector g = f;
-    FloatVector h = f;
-    FloatVector i = f;
-    FloatVector j = f;
-    FloatVector k = f;
-    FloatVector l = f;
-    FloatVector m = f;
-    for (int n = 0; n < FMAS; n++) {
-      a = a.fma(f, f);
-      b = b.fma(f, f);
-      c = c.fma(f, f);
-      d = d.fma(f, f);
-      e = e.fma(f, f);
-      g = g.fma(f, f);
-      h = h.fma(f, f);
-      i = i.fma(f, f);
-      j = j.fma(f, f);
-      k = k.fma(f, f);
-      l = l.fma(f, f);
-      m = m.fma(f, f);
-    }
-    return a.add(b).add(c).add(d).add(e).add(g).add(h).add(i).add(j).add(k).add(l).add(m).lane(0);
-  }
-
-  /// Runs all and prints one table.
-  public static void main(String[] args) throws RunnerException {
-    Collection<RunResult> results =
-        new Runner(
-                new OptionsBuilder()
-                    .include(MathBench.class.getName() + ".run")
-                    .jvmArgsAppend(
-                        "--add-modules",
-                        "jdk.incubator.vector",
-                        "--enable-native-access=ALL-UNNAMED")
-                    .build())
-            .run();
-    PrintStream out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
-    boolean installed = OpenBlas.isInstalled();
-    out.println();
-    out.println("| operation | 1 thread | 2 threads | unit | of peak | of OpenBLAS |");
-    out.println("|---|---:|---:|---|---:|---:|");
-    double peak = rate(results, Work.PEAK, 1);
-    for (Work work : Work.values()) {
-      if (work.isOpenBlas() && !installed) {
-        out.printf(Locale.ROOT, "| %s | not installed | | | | |%n", work.title);
-        continue;
+  private void print(int rounds, PrintStream out) {
+    out.printf(
+        "%n%s, %d rounds; median, and half the range of the middle half%n",
+        MathKernelSet.choose("vector").name(), rounds);
+    out.println(
+        blas.isPresent()
+            ? "OpenBLAS multiplies the F32 weights in every case"
+            : "OpenBLAS is not installed (libopenblas.so.0): not compared");
+    header(out, "GFLOP/s", "of peak", "of BLAS");
+    for (Case c : cases) {
+      if (c.name.equals(COPY)) {
+        header(out, "GB/s", "of copy", "");
       }
-      boolean counts = work.flops() > 0;
+      boolean bytes = c.group.equals(COPY);
+      String share = bytes ? ratio(onOne, c.name, COPY) : ratio(onOne, c.name, PEAK);
+      String blasShare = bytes ? "" : ratio(onOne, c.name, c.group);
+      boolean onlyOne = c.name.equals(COPY) || c.name.equals(PEAK);
+      String twice = onlyOne ? "" : "%.1f".formatted(median(onTwo.get(c.name)));
+      String twiceBlas = bytes || onlyOne ? "" : ratio(onTwo, c.name, c.group);
+      double[] values = onOne.get(c.name);
       out.printf(
-          Locale.ROOT,
-          "| %s | %.1f | %s | %s | %s | %s |%n",
-          work.title,
-          rate(results, work, 1),
-          work == Work.PEAK || work == Work.COPY
-              ? ""
-              : String.format(Locale.ROOT, "%.1f", rate(results, work, 2)),
-          counts ? "GFLOP/s" : "GB/s",
-          counts ? String.format(Locale.ROOT, "%.2f", rate(results, work, 1) / peak) : "",
-          installed && work.isProduct() && !work.isOpenBlas()
-              ? String.format(
-                  Locale.ROOT, "%.2f", rate(results, work, 1) / rate(results, peer(work), 1))
-              : "");
+          "%-48s %8.1f %5.1f %8s %8s %10s %8s%n",
+          c.name, median(values), spread(values), share, blasShare, twice, twiceBlas);
     }
+    out.printf("(%.0f)%n", sink);
   }
 
-  private static Work peer(Work work) {
-    return switch (work.tokens) {
-      case 1 -> Work.OPENBLAS_1;
-      case 16 -> Work.OPENBLAS_16;
-      default -> Work.OPENBLAS_512;
-    };
+  private static void header(PrintStream out, String unit, String share, String second) {
+    out.printf(
+        "%n%-48s %8s %5s %8s %8s %10s %8s%n", "", unit, "+-", share, second, "2 threads", second);
   }
 
-  /// GFLOP/s or GB/s.
-  private static double rate(Collection<RunResult> results, Work work, int threads) {
-    Result<?> result =
-        results.stream()
-            .filter(r ->
-                r.getParams().getParam("work").equals(work.name())
-                    && r.getParams().getParam("threads").equals(Integer.toString(threads)))
-            .findFirst()
-            .orElseThrow()
-            .getPrimaryResult();
-    double amount = work.flops() > 0 ? work.flops() : work.bytes();
-    return amount / result.getScore() / 1000;
+  private static String ratio(Map<String, double[]> all, String name, String to) {
+    double[] base = all.get(to);
+    if (base == null) {
+      return "";
+    }
+    double[] ratios = all.get(name).clone();
+    for (int i = 0; i < ratios.length; i++) {
+      ratios[i] /= base[i];
+    }
+    return "%.2f".formatted(median(ratios));
+  }
+
+  private static double median(double[] values) {
+    double[] sorted = values.clone();
+    Arrays.sort(sorted);
+    return sorted[sorted.length / 2];
+  }
+
+  private static double spread(double[] values) {
+    double[] sorted = values.clone();
+    Arrays.sort(sorted);
+    return (sorted[sorted.length * 3 / 4] - sorted[sorted.length / 4]) / 2;
   }
 }
