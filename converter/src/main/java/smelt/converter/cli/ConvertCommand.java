@@ -191,7 +191,7 @@ public final class ConvertCommand implements Callable<Integer> {
           String.format(
               Locale.ROOT,
               "%-16s %s: %d shards, %,d bytes",
-              target.spec().target().label(),
+              target.spec().name(),
               output.resolve(target.folder()),
               target.shards().size(),
               target.bytes()));

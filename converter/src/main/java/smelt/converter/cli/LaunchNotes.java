@@ -7,7 +7,6 @@ import smelt.converter.plan.Plan;
 import smelt.converter.plan.Unit;
 import smelt.converter.target.Target;
 import smelt.formats.checkpoint.TensorRole;
-import smelt.formats.codec.Encoding;
 
 /// What a runtime must be told at launch because of what the recipe keeps.
 final class LaunchNotes {
@@ -32,7 +31,7 @@ final class LaunchNotes {
   private static boolean isServedBySglang(Target target) {
     return switch (target) {
       case FP8_BLOCK, INT8_CHANNEL, INT8_BLOCK, CT_FP8_BLOCK, CT_FP8_CHANNEL, ASCEND_W8A8 -> true;
-      case BF16, CT_INT8 -> false;
+      case BF16, CT_INT8, KT_AMX_INT8, KT_AMX_INT4, KT_AOCL_INT8, GGUF -> false;
     };
   }
 
@@ -41,7 +40,7 @@ final class LaunchNotes {
     boolean routedQuantized = false;
     for (Unit unit : plan.units()) {
       for (Job job : unit.jobs()) {
-        boolean plain = job.outputs().get(target).encoding() instanceof Encoding.Plain;
+        boolean plain = job.isPlain(target);
         sharedKept |= plain && job.weight().role() instanceof TensorRole.SharedExpert;
         routedQuantized |= !plain && job.weight().role() instanceof TensorRole.RoutedExpert;
       }

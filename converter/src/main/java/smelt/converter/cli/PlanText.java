@@ -58,10 +58,7 @@ final class PlanText {
     lines.add(
         line(
             "target   %s%s, %,d bytes (%s)",
-            target.spec().target().label(),
-            folder,
-            target.bytes(),
-            ByteSize.format(target.bytes())));
+            target.spec().name(), folder, target.bytes(), ByteSize.format(target.bytes())));
     for (TargetPlan.Shard shard : shown(target.shards())) {
       lines.add(line("  %-44s %,17d", shard.name(), shard.layout().fileSize()));
     }
@@ -73,6 +70,8 @@ final class PlanText {
       lines.add(line("  %-44s %,17d  %s", file.name(), file.bytes().length, from));
     }
     lines.add(line("  %-44s %,17d", TargetPlan.MANIFEST, target.manifestBytes()));
+    addDropped(lines, "  tensors that are not in it", target.dropped());
+    addDropped(lines, "  files that are not in it", target.leftOut());
   }
 
   private static void addDropped(List<String> lines, String what, List<Plan.Dropped> dropped) {

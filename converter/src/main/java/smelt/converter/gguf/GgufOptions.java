@@ -16,10 +16,15 @@ public record GgufOptions(GgmlType linear, Optional<String> name) {
       Set.of(GgmlType.F32, GgmlType.F16, GgmlType.BF16, GgmlType.Q8_0);
 
   public GgufOptions {
-    if (!WRITTEN.contains(linear)) {
+    if (!canWrite(linear)) {
       throw new UnsupportedException(
           "writing GGUF in " + linear, "F32, F16, BF16 and Q8_0 can be written");
     }
+  }
+
+  /// Whether files can have a type.
+  public static boolean canWrite(GgmlType type) {
+    return WRITTEN.contains(type);
   }
 
   /// A file of one type, without a name.

@@ -4,9 +4,9 @@ import java.util.List;
 import smelt.formats.gguf.GgufTensor;
 
 /// One tensor of the file and what it is made of, in the order of its data.
-record GgufPart(GgufTensor tensor, List<Slab> slabs) {
+public record GgufPart(GgufTensor tensor, List<Slab> slabs) {
 
-  GgufPart {
+  public GgufPart {
     slabs = List.copyOf(slabs);
   }
 }

@@ -106,7 +106,7 @@ public final class GgufPlan {
   }
 
   /// Tensors in the order of the file.
-  List<GgufPart> parts() {
+  public List<GgufPart> parts() {
     return parts;
   }
 

@@ -9,7 +9,7 @@ import smelt.formats.gguf.GgmlType;
 import smelt.formats.gguf.Q8Block;
 
 /// Writes F32 values in a type of GGUF. Values that the type cannot hold are found before.
-final class RowEncoder {
+public final class RowEncoder {
 
   /// The least magnitude that rounds to infinity in BF16, half to even.
   private static final float BF16_LIMIT = Float.intBitsToFloat(0x7F7F8000);
@@ -25,7 +25,7 @@ final class RowEncoder {
   private RowEncoder() {}
 
   /// Index of the first value that is NaN, infinite, or would be so in the type.
-  static OptionalLong firstUnfit(GgmlType type, MemorySegment in, long count) {
+  public static OptionalLong firstUnfit(GgmlType type, MemorySegment in, long count) {
     float limit = limit(type);
     for (long i = 0; i < count; i++) {
       if (!(Math.abs(in.get(F32, i * Float.BYTES)) < limit)) {
@@ -48,7 +48,7 @@ final class RowEncoder {
 
   /// @param in F32, without what `firstUnfit` finds
   /// @param count elements, whole blocks of the type
-  static void encode(
+  public static void encode(
       Kernels kernels, GgmlType type, MemorySegment in, MemorySegment out, long count) {
     switch (type) {
       case F32 -> MemorySegment.copy(in, 0, out, 0, count * Float.BYTES);

@@ -4,8 +4,13 @@ import java.util.List;
 import java.util.Optional;
 import smelt.formats.checkpoint.Weight;
 import smelt.formats.codec.Encoding;
+import smelt.formats.experts.ExpertFormat;
+import smelt.formats.experts.ExpertPacker;
+import smelt.formats.gguf.GgmlType;
 
 /// One weight of the source, and what each target makes of it. The weight is read once for all.
+///
+/// @param outputs in the order of the targets; a target that has no use for the weight has none
 public record Job(Weight weight, List<Output> outputs) {
 
   public Job {
@@ -13,16 +18,92 @@ public record Job(Weight weight, List<Output> outputs) {
   }
 
   /// What one target makes of the weight.
+  public sealed interface Output {
+
+    /// Index of the target in the plan.
+    int target();
+
+    /// Names of the tensors that the weight goes into, whole or in part.
+    List<String> tensors();
+
+    /// A tensor of a checkpoint, rows in their order.
+    ///
+    /// @param name of the tensor of codes
+    /// @param encoding how the numbers lie in the output; equal to the source's encoding for a copy
+    /// @param scale name of the tensor of decode scales, where the encoding has one
+    /// @param offset name of a tensor of zero offsets, where the target wants one
+    record Tensor(
+        int target, String name, Encoding encoding, Optional<String> scale, Optional<String> offset)
+        implements Output {
+
+      @Override
+      public List<String> tensors() {
+        return java.util.stream.Stream.of(Optional.of(name), scale, offset)
+            .flatMap(Optional::stream)
+            .toList();
+      }
+    }
+
+    /// One matrix of one expert in the order of a CPU's kernels, cut for NUMA nodes. The matrix is
+    /// handled whole.
+    record Experts(int target, ExpertFormat format, ExpertPacker.Rule rule, List<Slice> slices)
+        implements Output {
+
+      public Experts {
+        slices = List.copyOf(slices);
+      }
+
+      @Override
+      public List<String> tensors() {
+        return slices.stream()
+            .flatMap(slice -> java.util.stream.Stream.of(slice.weight(), slice.scale()))
+            .toList();
+      }
+    }
+
+    /// Consecutive blocks of one or more tensors of a GGUF file.
+    ///
+    /// @param rowStep rows of the weight that are handled together: those of a head where heads go
+    ///   different ways, else 1
+    record Blocks(int target, long rowStep, List<Piece> pieces) implements Output {
+
+      public Blocks {
+        pieces = List.copyOf(pieces);
+      }
+
+      @Override
+      public List<String> tensors() {
+        return pieces.stream().map(Piece::tensor).distinct().toList();
+      }
+    }
+  }
+
+  /// What one NUMA node gets of an expert's matrix.
   ///
-  /// @param target index of the target in the plan
-  /// @param encoding how the numbers lie in the output; equal to the source's encoding for a copy
-  /// @param scale name of the tensor of decode scales, where the encoding has one
-  /// @param offset name of a tensor of zero offsets, where the target wants one
-  public record Output(
-      int target, Encoding encoding, Optional<String> scale, Optional<String> offset) {}
+  /// @param weight name of the tensor of packed codes
+  /// @param scale name of the tensor of its scales, one a row
+  public record Slice(String weight, String scale, ExpertPacker.Region region) {}
+
+  /// Rows of a weight that become consecutive data of a tensor.
+  ///
+  /// @param at first byte within the tensor
+  /// @param transposed whether the rows become columns
+  public record Piece(
+      String tensor, GgmlType type, long at, long firstRow, long rows, boolean transposed) {}
 
   /// Whether this output holds the source's bytes as they are.
-  public boolean copies(Output output) {
+  public boolean copies(Output.Tensor output) {
     return output.encoding().equals(weight.encoding());
+  }
+
+  /// What a target makes of the weight; empty when it has no use for it.
+  public Optional<Output> output(int target) {
+    return outputs.stream().filter(output -> output.target() == target).findFirst();
+  }
+
+  /// Whether a target writes the weight as plain numbers of a checkpoint.
+  public boolean isPlain(int target) {
+    return output(target).orElse(null) instanceof Output.Tensor tensor
+        && tensor.encoding() instanceof Encoding.Plain;
   }
 }

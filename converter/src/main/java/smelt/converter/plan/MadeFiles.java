@@ -17,7 +17,6 @@ import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.checkpoint.TensorRole;
 import smelt.formats.codec.Encoding;
 import smelt.formats.codec.ScaleFormat;
-import smelt.formats.safetensors.TensorEntry;
 
 /// The small files of a target that are made from what is written: config, index, and for Ascend
 /// the description of every tensor.
@@ -46,7 +45,7 @@ final class MadeFiles {
     files.add(
         new SmallFile(
             "config.json", TargetConfig.pretty(config.apply(checkpoint.config().tree())), ""));
-    files.add(new SmallFile(format.indexName(), index(shards), ""));
+    files.add(index(format.indexName(), shards));
     if (spec.target() == Target.ASCEND_W8A8) {
       files.add(new SmallFile("quant_model_description.json", description(units, target), ""));
     }
@@ -72,8 +71,7 @@ final class MadeFiles {
     TreeSet<String> names = new TreeSet<>();
     for (Unit unit : units) {
       for (Job job : unit.jobs()) {
-        boolean plain = job.outputs().get(target).encoding() instanceof Encoding.Plain;
-        if (plain && isLinear(job.weight().role())) {
+        if (job.isPlain(target) && isLinear(job.weight().role())) {
           String name = job.weight().name();
           names.add(name.substring(0, name.length() - ".weight".length()));
         }
@@ -110,11 +108,12 @@ final class MadeFiles {
     };
   }
 
-  private static byte[] index(List<TargetPlan.Shard> shards) {
+  /// The index of a checkpoint: the shard of every tensor.
+  static SmallFile index(String name, List<TargetPlan.Shard> shards) {
     long total = 0;
     TreeMap<String, String> weightMap = new TreeMap<>();
     for (TargetPlan.Shard shard : shards) {
-      for (TensorEntry tensor : shard.layout().tensors()) {
+      for (ShardLayout.Part tensor : shard.layout().parts()) {
         weightMap.put(tensor.name(), shard.name());
         total = Math.addExact(total, tensor.bytes());
       }
@@ -122,7 +121,7 @@ final class MadeFiles {
     TreeMap<String, Object> index = new TreeMap<>();
     index.put("metadata", Map.of("total_size", total));
     index.put("weight_map", weightMap);
-    return TargetConfig.pretty(index);
+    return new SmallFile(name, TargetConfig.pretty(index), "");
   }
 
   /// Every tensor of the output and how it is quantized, as vllm-ascend, SGLang and MindIE read it.
@@ -130,11 +129,10 @@ final class MadeFiles {
     TreeMap<String, Object> keys = new TreeMap<>();
     for (Unit unit : units) {
       for (Job job : unit.jobs()) {
-        Job.Output output = job.outputs().get(target);
-        String type = output.scale().isPresent() ? "W8A8_DYNAMIC" : "FLOAT";
-        keys.put(job.weight().name(), type);
-        output.scale().ifPresent(name -> keys.put(name, type));
-        output.offset().ifPresent(name -> keys.put(name, type));
+        if (job.output(target).orElse(null) instanceof Job.Output.Tensor output) {
+          String type = output.scale().isPresent() ? "W8A8_DYNAMIC" : "FLOAT";
+          output.tensors().forEach(name -> keys.put(name, type));
+        }
       }
     }
     keys.put("model_quant_type", "W8A8_DYNAMIC");

@@ -6,15 +6,15 @@ import java.io.UncheckedIOException;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.SequencedMap;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 import smelt.converter.Version;
 import smelt.formats.checkpoint.SourceTensor;
-import smelt.formats.checkpoint.Weight;
-import smelt.formats.safetensors.SafetensorsLayout;
-import smelt.formats.safetensors.TensorEntry;
 import tools.jackson.core.JsonGenerator;
 
 /// `manifest.json` of one target's folder, format `smelt-manifest/1`: what every file and tensor
@@ -110,7 +110,7 @@ public final class Manifest {
     target.smallFiles().forEach(file -> sha256.put(file.name(), NO_SHA256));
     for (TargetPlan.Shard shard : target.shards()) {
       sha256.put(shard.name(), NO_SHA256);
-      shard.layout().tensors().forEach(tensor -> crc32c.put(tensor.name(), NO_CRC32C));
+      shard.layout().parts().forEach(tensor -> crc32c.put(tensor.name(), NO_CRC32C));
     }
     return new Digests(sha256, crc32c);
   }
@@ -135,8 +135,8 @@ public final class Manifest {
           "tensors",
           tensors(plan, target, Optional.of(digests)),
           (generator, line) -> line.write(generator));
-      json.lines("dropped", plan.dropped());
-      json.lines("left_out", plan.leftOut());
+      json.lines("dropped", both(plan.dropped(), target.dropped()));
+      json.lines("left_out", both(plan.leftOut(), target.leftOut()));
     }
   }
 
@@ -153,69 +153,77 @@ public final class Manifest {
     return lines;
   }
 
+  private static List<Plan.Dropped> both(List<Plan.Dropped> all, List<Plan.Dropped> own) {
+    return Stream.concat(all.stream(), own.stream()).toList();
+  }
+
   /// All tensors of a target, by unit and in the order of the work.
   ///
   /// @param digests the checksums, or empty to leave them out as the plan does
   static List<TensorLine> tensors(Plan plan, TargetPlan target, Optional<Digests> digests) {
     int targetIndex = plan.targets().indexOf(target);
     List<TensorLine> lines = new ArrayList<>();
-    for (int u = 0; u < plan.units().size(); u++) {
-      TargetPlan.Shard shard = target.shards().get(u);
-      for (Job job : plan.units().get(u).jobs()) {
-        for (Job.Output output : job.outputs()) {
-          if (output.target() == targetIndex) {
-            addLines(lines, job, output, shard, digests);
-          }
-        }
-      }
+    for (TargetPlan.Shard shard : target.shards()) {
+      origins(plan.units().get(shard.unit()), targetIndex)
+          .forEach((tensor, origin) -> lines.add(line(tensor, shard, origin, digests)));
     }
     return lines;
   }
 
-  private static void addLines(
-      List<TensorLine> lines,
-      Job job,
-      Job.Output output,
-      TargetPlan.Shard shard,
-      Optional<Digests> digests) {
-    Weight weight = job.weight();
-    List<String> from = new ArrayList<>(List.of(weight.codes().name()));
-    weight.scale().map(SourceTensor::name).ifPresent(from::add);
-    boolean copies = job.copies(output);
-    lines.add(
-        line(
-            weight.name(), shard, copies, copies ? List.of(weight.codes().name()) : from, digests));
-    output
-        .scale()
-        .ifPresent(name ->
-            lines.add(
-                line(
-                    name,
-                    shard,
-                    copies,
-                    copies ? List.of(weight.scale().orElseThrow().name()) : from,
-                    digests)));
-    output.offset().ifPresent(name -> lines.add(line(name, shard, false, from, digests)));
+  /// What a tensor of the output was made of.
+  ///
+  /// @param copied whether it holds the source's bytes as they are
+  /// @param from names of the source's tensors
+  private record Origin(boolean copied, List<String> from) {
+
+    static Origin of(Job job, Job.Output output, String tensor) {
+      String codes = job.weight().codes().name();
+      Optional<String> scale = job.weight().scale().map(SourceTensor::name);
+      if (output instanceof Job.Output.Tensor copy && job.copies(copy)) {
+        if (tensor.equals(copy.name())) {
+          return new Origin(true, List.of(codes));
+        }
+        if (copy.scale().isPresent() && tensor.equals(copy.scale().get())) {
+          return new Origin(true, List.of(scale.orElseThrow()));
+        }
+      }
+      return new Origin(false, Stream.concat(Stream.of(codes), scale.stream()).toList());
+    }
+
+    Origin and(Origin other) {
+      List<String> all = new ArrayList<>(from);
+      all.addAll(other.from);
+      return new Origin(false, all);
+    }
+  }
+
+  /// The tensors of a unit in the order of the work. Several weights can go into one tensor.
+  private static SequencedMap<String, Origin> origins(Unit unit, int target) {
+    SequencedMap<String, Origin> origins = new LinkedHashMap<>();
+    for (Job job : unit.jobs()) {
+      job.output(target)
+          .ifPresent(output ->
+              output
+                  .tensors()
+                  .forEach(tensor ->
+                      origins.merge(tensor, Origin.of(job, output, tensor), Origin::and)));
+    }
+    return origins;
   }
 
   private static TensorLine line(
-      String name,
-      TargetPlan.Shard shard,
-      boolean copied,
-      List<String> from,
-      Optional<Digests> digests) {
-    SafetensorsLayout layout = shard.layout();
-    TensorEntry entry = layout.entry(name);
+      String name, TargetPlan.Shard shard, Origin origin, Optional<Digests> digests) {
+    ShardLayout.Part part = shard.layout().part(name);
     return new TensorLine(
         name,
-        entry.type().name(),
-        entry.shape().dims(),
+        part.type(),
+        part.shape(),
         shard.name(),
-        layout.offset(entry),
-        entry.bytes(),
+        part.offset(),
+        part.bytes(),
         digests.map(d -> d.crc32c(name)),
-        copied ? "copied" : "converted",
-        from);
+        origin.copied() ? "copied" : "converted",
+        origin.from());
   }
 
   private static final class CountingStream extends OutputStream {

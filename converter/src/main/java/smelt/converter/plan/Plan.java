@@ -1,7 +1,9 @@
 package smelt.converter.plan;
 
+import java.util.ArrayList;
 import java.util.List;
 import smelt.converter.recipe.Recipe;
+import smelt.formats.checkpoint.Weight;
 
 /// What a conversion will do, to the byte. Pure data; `PlanJson` writes it, and its digest is the
 /// job's name: the same source, recipe and version have the same digest on any machine, with any
@@ -27,7 +29,16 @@ public record Plan(
   }
 
   /// Something of the source that is not in the output.
-  public record Dropped(String name, String reason) {}
+  public record Dropped(String name, String reason) {
+
+    /// The tensors of a weight, its scales among them.
+    static List<Dropped> tensors(Weight weight, String reason) {
+      List<Dropped> tensors = new ArrayList<>();
+      tensors.add(new Dropped(weight.codes().name(), reason));
+      weight.scale().ifPresent(scale -> tensors.add(new Dropped(scale.name(), reason)));
+      return tensors;
+    }
+  }
 
   /// Bytes of all output files of all targets.
   public long outputBytes() {

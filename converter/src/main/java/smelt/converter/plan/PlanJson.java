@@ -40,12 +40,18 @@ public final class PlanJson {
       json.lines("files", files(plan));
       for (TargetPlan target : plan.targets()) {
         json.lines(
-            "tensors of " + target.spec().target().label(),
+            "tensors of " + target.spec().name(),
             Manifest.tensors(plan, target, Optional.empty()),
             (generator, line) -> line.write(generator));
       }
       json.lines("dropped", plan.dropped());
       json.lines("left_out", plan.leftOut());
+      for (TargetPlan target : plan.targets()) {
+        if (!target.dropped().isEmpty() || !target.leftOut().isEmpty()) {
+          json.lines("dropped by " + target.spec().name(), target.dropped());
+          json.lines("left_out by " + target.spec().name(), target.leftOut());
+        }
+      }
     }
   }
 
@@ -63,7 +69,7 @@ public final class PlanJson {
   private static List<FileLine> files(Plan plan) {
     List<FileLine> lines = new ArrayList<>();
     for (TargetPlan target : plan.targets()) {
-      String label = target.spec().target().label();
+      String label = target.spec().name();
       String prefix = target.folder().isEmpty() ? "" : target.folder() + "/";
       for (TargetPlan.Shard shard : target.shards()) {
         lines.add(

@@ -3,22 +3,15 @@ package smelt.converter.plan;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
-import java.util.Optional;
 import java.util.OptionalInt;
 import smelt.converter.recipe.MtpPolicy;
 import smelt.converter.recipe.Recipe;
 import smelt.converter.recipe.RecipeException;
 import smelt.converter.recipe.TargetSpec;
-import smelt.converter.target.TargetFormat;
-import smelt.formats.ElementType;
 import smelt.formats.Problem;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.checkpoint.Leftover;
 import smelt.formats.checkpoint.Weight;
-import smelt.formats.codec.Encoding;
-import smelt.formats.codec.ScaleFormat;
-import smelt.formats.safetensors.SafetensorsLayout;
 import smelt.formats.source.ModelSource;
 
 /// Makes the plan of a conversion from headers, config and recipe. Reads no weight.
@@ -27,16 +20,11 @@ public final class Planner {
   private final ModelSource source;
   private final Checkpoint checkpoint;
   private final Recipe recipe;
-  private final List<TargetFormat> formats;
 
   private Planner(ModelSource source, Checkpoint checkpoint, Recipe recipe) {
     this.source = source;
     this.checkpoint = checkpoint;
     this.recipe = recipe;
-    this.formats =
-        recipe.targets().stream()
-            .map(spec -> TargetFormat.of(spec.target(), scales(checkpoint, spec)))
-            .toList();
   }
 
   /// The plan.
@@ -47,42 +35,19 @@ public final class Planner {
     return new Planner(source, checkpoint, recipe).plan();
   }
 
-  /// Scales that the recipe does not choose are as the source's: powers of two stay so, because the
-  /// runtime then rounds activation scales likewise.
-  private static ScaleFormat scales(Checkpoint checkpoint, TargetSpec spec) {
-    return spec.scales()
-        .orElseGet(() ->
-            checkpoint.weights().stream().anyMatch(Planner::hasPowerOfTwoScales)
-                ? ScaleFormat.UE8M0
-                : ScaleFormat.FLOAT);
-  }
-
-  private static boolean hasPowerOfTwoScales(Weight weight) {
-    return weight.encoding() instanceof Encoding.Block block
-        && block.scaleFormat() == ScaleFormat.UE8M0;
-  }
-
   private Plan plan() throws IOException {
     List<Plan.Dropped> dropped = new ArrayList<>();
-    List<Weight> weights = new ArrayList<>();
-    for (Leftover leftover : checkpoint.leftovers()) {
-      dropped.add(new Plan.Dropped(leftover.tensor().name(), leftover.reason().words()));
-    }
-    for (Weight weight : checkpoint.weights()) {
-      if (dropsMtp() && isMtp(weight)) {
-        String reason = "layer of multi-token prediction; the recipe says mtp: drop";
-        dropped.add(new Plan.Dropped(weight.codes().name(), reason));
-        weight.scale().ifPresent(s -> dropped.add(new Plan.Dropped(s.name(), reason)));
-      } else {
-        weights.add(weight);
-      }
-    }
+    List<Weight> weights = weights(dropped);
     SideFiles sideFiles = SideFiles.of(source, checkpoint.sideFiles(), recipe.copyCode());
-    List<Job> jobs = jobs(weights);
-    List<Unit> units = Units.group(jobs, recipe.shardSize());
+    List<TargetLayout> layouts = new ArrayList<>();
+    for (TargetSpec spec : recipe.targets()) {
+      int target = layouts.size();
+      layouts.add(TargetLayout.of(target, spec, recipe, checkpoint, source, weights, sideFiles));
+    }
+    List<Unit> units = Units.group(jobs(weights, layouts), recipe.shardSize());
     List<TargetPlan> targets = new ArrayList<>();
-    for (int t = 0; t < formats.size(); t++) {
-      targets.add(target(t, units, sideFiles));
+    for (int t = 0; t < layouts.size(); t++) {
+      targets.add(target(recipe.targets().get(t), layouts.get(t), units));
     }
     Plan plan =
         new Plan(
@@ -90,8 +55,22 @@ public final class Planner {
     return withManifestSizes(plan);
   }
 
-  private boolean dropsMtp() {
-    return recipe.mtp() == MtpPolicy.DROP;
+  /// The weights that the recipe wants; the rest is added to what is dropped.
+  private List<Weight> weights(List<Plan.Dropped> dropped) {
+    List<Weight> weights = new ArrayList<>();
+    for (Leftover leftover : checkpoint.leftovers()) {
+      dropped.add(new Plan.Dropped(leftover.tensor().name(), leftover.reason().words()));
+    }
+    for (Weight weight : checkpoint.weights()) {
+      if (recipe.mtp() == MtpPolicy.DROP && isMtp(weight)) {
+        dropped.addAll(
+            Plan.Dropped.tensors(
+                weight, "layer of multi-token prediction; the recipe says mtp: drop"));
+      } else {
+        weights.add(weight);
+      }
+    }
+    return weights;
   }
 
   private boolean isMtp(Weight weight) {
@@ -99,91 +78,42 @@ public final class Planner {
     return layer.isPresent() && layer.getAsInt() >= checkpoint.config().numHiddenLayers();
   }
 
-  private List<Job> jobs(List<Weight> weights) {
-    List<WeightRules> rules = new ArrayList<>();
-    for (int t = 0; t < formats.size(); t++) {
-      rules.add(new WeightRules(recipe.targets().get(t), formats.get(t)));
-    }
+  /// A weight that no target has a use for is not read.
+  private static List<Job> jobs(List<Weight> weights, List<TargetLayout> layouts) {
     List<Job> jobs = new ArrayList<>(weights.size());
     for (Weight weight : weights) {
-      List<Job.Output> outputs = new ArrayList<>(formats.size());
-      for (int t = 0; t < formats.size(); t++) {
-        outputs.add(output(t, weight, rules.get(t).encoding(weight)));
+      List<Job.Output> outputs = new ArrayList<>(layouts.size());
+      for (TargetLayout layout : layouts) {
+        layout.output(weight).ifPresent(outputs::add);
       }
-      jobs.add(new Job(weight, outputs));
+      if (!outputs.isEmpty()) {
+        jobs.add(new Job(weight, outputs));
+      }
     }
-    List<Problem> problems = rules.stream().flatMap(r -> r.problems().stream()).toList();
+    List<Problem> problems = layouts.stream().flatMap(l -> l.problems().stream()).toList();
     if (!problems.isEmpty()) {
       throw new RecipeException(problems);
     }
     return jobs;
   }
 
-  private Job.Output output(int t, Weight weight, Encoding encoding) {
-    TargetFormat format = formats.get(t);
-    if (encoding.scaleShape(weight.shape()).isEmpty()) {
-      return new Job.Output(t, encoding, Optional.empty(), Optional.empty());
-    }
-    return new Job.Output(
-        t,
-        encoding,
-        Optional.of(TargetFormat.companion(weight.name(), format.scaleSuffix())),
-        format.zeroOffsets()
-            ? Optional.of(TargetFormat.companion(weight.name(), TargetFormat.OFFSET_SUFFIX))
-            : Optional.empty());
-  }
-
-  private TargetPlan target(int t, List<Unit> units, SideFiles sideFiles) {
-    TargetSpec spec = recipe.targets().get(t);
-    TargetFormat format = formats.get(t);
-    List<TargetPlan.Shard> shards = new ArrayList<>();
-    for (Unit unit : units) {
-      List<SafetensorsLayout.Tensor> tensors = new ArrayList<>();
-      for (Job job : unit.jobs()) {
-        addTensors(tensors, job.weight(), job.outputs().get(t));
-      }
-      shards.add(
-          new TargetPlan.Shard(
-              format.shardName(unit.number(), units.size()),
-              SafetensorsLayout.of(tensors, Map.of("format", "pt"))));
-    }
-    String folder = formats.size() == 1 ? "" : spec.target().label();
-    List<TargetPlan.SmallFile> smallFiles =
-        new ArrayList<>(MadeFiles.of(checkpoint, recipe, spec, format, units, t, shards));
-    smallFiles.addAll(sideFiles.carried());
-    return new TargetPlan(spec, format, folder, shards, smallFiles, 0);
-  }
-
-  private static void addTensors(
-      List<SafetensorsLayout.Tensor> tensors, Weight weight, Job.Output output) {
-    Encoding encoding = output.encoding();
-    tensors.add(new SafetensorsLayout.Tensor(weight.name(), encoding.type(), weight.shape()));
-    output
-        .scale()
-        .ifPresent(name ->
-            tensors.add(
-                new SafetensorsLayout.Tensor(
-                    name, ElementType.F32, encoding.scaleShape(weight.shape()).orElseThrow())));
-    output
-        .offset()
-        .ifPresent(name ->
-            tensors.add(
-                new SafetensorsLayout.Tensor(
-                    name, ElementType.F32, TargetFormat.offsetShape(weight.shape()))));
+  private TargetPlan target(TargetSpec spec, TargetLayout layout, List<Unit> units) {
+    List<TargetPlan.Shard> shards = layout.shards(units);
+    return new TargetPlan(
+        spec,
+        recipe.targets().size() == 1 ? "" : spec.name(),
+        shards,
+        layout.smallFiles(units, shards),
+        layout.dropped(),
+        layout.leftOut(),
+        0);
   }
 
   private static Plan withManifestSizes(Plan plan) {
-    List<TargetPlan> sized = new ArrayList<>();
-    for (TargetPlan target : plan.targets()) {
-      sized.add(
-          new TargetPlan(
-              target.spec(),
-              target.format(),
-              target.folder(),
-              target.shards(),
-              target.smallFiles(),
-              Manifest.bytes(plan, target)));
-    }
+    List<TargetPlan> sized =
+        plan.targets().stream()
+            .map(target -> target.withManifestBytes(Manifest.bytes(plan, target)))
+            .toList();
     return new Plan(
         plan.source(), plan.recipe(), plan.units(), sized, plan.dropped(), plan.leftOut());
   }

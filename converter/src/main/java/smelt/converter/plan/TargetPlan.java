@@ -1,22 +1,25 @@
 package smelt.converter.plan;
 
 import java.util.List;
+import java.util.Optional;
 import smelt.converter.recipe.TargetSpec;
-import smelt.converter.target.TargetFormat;
-import smelt.formats.safetensors.SafetensorsLayout;
 
 /// Everything that one target's folder will hold.
 ///
 /// @param folder the target's folder inside the output, empty when it is the output itself
-/// @param shards one for each unit, in the units' order
+/// @param shards in the units' order; at most one for a unit, none where the unit has nothing for
+///   this target
 /// @param smallFiles everything but shards and manifest, with their bytes
+/// @param dropped source tensors that this target has no use for, each with the reason
+/// @param leftOut source files that do not come along to this target, each with the reason
 /// @param manifestBytes size of `manifest.json`, whose digests are known only in the end
 public record TargetPlan(
     TargetSpec spec,
-    TargetFormat format,
     String folder,
     List<Shard> shards,
     List<SmallFile> smallFiles,
+    List<Plan.Dropped> dropped,
+    List<Plan.Dropped> leftOut,
     long manifestBytes) {
 
   public static final String MANIFEST = "manifest.json";
@@ -24,10 +27,25 @@ public record TargetPlan(
   public TargetPlan {
     shards = List.copyOf(shards);
     smallFiles = List.copyOf(smallFiles);
+    dropped = List.copyOf(dropped);
+    leftOut = List.copyOf(leftOut);
   }
 
   /// One shard, laid out to the byte.
-  public record Shard(String name, SafetensorsLayout layout) {}
+  ///
+  /// @param unit index of the unit that it holds
+  public record Shard(int unit, String name, ShardLayout layout) {}
+
+  /// The shard of a unit, if there is one.
+  ///
+  /// @param unit index of the unit in the plan
+  public Optional<Shard> shard(int unit) {
+    return shards.stream().filter(shard -> shard.unit() == unit).findFirst();
+  }
+
+  TargetPlan withManifestBytes(long bytes) {
+    return new TargetPlan(spec, folder, shards, smallFiles, dropped, leftOut, bytes);
+  }
 
   /// A small file whose bytes the plan already knows: config, index, description, and the source's
   /// side files, which are carried as they are.

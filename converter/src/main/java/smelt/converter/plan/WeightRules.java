@@ -86,6 +86,8 @@ final class WeightRules {
     return switch (spec.target()) {
       case FP8_BLOCK, INT8_BLOCK, INT8_CHANNEL -> false;
       case BF16, CT_FP8_BLOCK, CT_FP8_CHANNEL, CT_INT8, ASCEND_W8A8 -> true;
+      case KT_AMX_INT8, KT_AMX_INT4, KT_AOCL_INT8, GGUF ->
+          throw new IllegalStateException(spec.target().label() + " is no checkpoint");
     };
   }
 

@@ -5,7 +5,6 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
-import smelt.converter.target.Target;
 import smelt.formats.codec.ScaleFormat;
 import smelt.formats.files.Sha256;
 import tools.jackson.databind.node.ArrayNode;
@@ -14,7 +13,7 @@ import tools.jackson.databind.node.ObjectNode;
 
 /// What the user wants made of a checkpoint.
 ///
-/// @param targets at least one, each target once
+/// @param targets at least one, each with the same choices once
 /// @param copyCode whether Python files of the source are carried over
 /// @param shardSize the size in bytes that output shards should not exceed
 public record Recipe(
@@ -30,10 +29,10 @@ public record Recipe(
     if (targets.isEmpty()) {
       throw new IllegalArgumentException("recipe " + name + " has no target");
     }
-    Set<Target> seen = new HashSet<>();
+    Set<String> seen = new HashSet<>();
     for (TargetSpec spec : targets) {
-      if (!seen.add(spec.target())) {
-        throw new IllegalArgumentException("target " + spec.target().label() + " twice");
+      if (!seen.add(spec.name())) {
+        throw new IllegalArgumentException("target " + spec.name() + " twice");
       }
     }
     if (shardSize < 1) {
@@ -73,8 +72,17 @@ public record Recipe(
       if (TargetSpec.choosesScales(spec.target())) {
         entry.put("scales", spec.scales().map(Recipe::scalesName).orElse("as source"));
       }
-      texts(entry.putArray("keep"), spec.keep());
-      texts(entry.putArray("quantize"), spec.quantize());
+      switch (spec.target().kind()) {
+        case CHECKPOINT -> {
+          texts(entry.putArray("keep"), spec.keep());
+          texts(entry.putArray("quantize"), spec.quantize());
+        }
+        case EXPERTS -> {
+          entry.put("numa", spec.experts().numa());
+          entry.put("rule", spec.experts().rule().name().toLowerCase(Locale.ROOT));
+        }
+        case GGUF -> entry.put("type", spec.gguf().linear().name().toLowerCase(Locale.ROOT));
+      }
       spec.bounds().ifPresent(bounds -> entry.set("bounds", bounds.json()));
     }
     json.put("mtp", mtp.name().toLowerCase(Locale.ROOT));

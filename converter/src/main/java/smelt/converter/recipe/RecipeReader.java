@@ -1,6 +1,7 @@
 package smelt.converter.recipe;
 
-import java.util.EnumMap;
+import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -9,6 +10,7 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import smelt.converter.ByteSize;
 import smelt.converter.DidYouMean;
+import smelt.converter.gguf.GgufOptions;
 import smelt.converter.target.Target;
 import smelt.formats.codec.ScaleFormat;
 
@@ -20,14 +22,14 @@ final class RecipeReader {
   private static final List<String> KEYS =
       List.of("name", "description", "targets", "mtp", "copy_code", "shard_size", "bounds");
   private static final List<String> TARGET_KEYS =
-      List.of("target", "scales", "keep", "quantize", "bounds");
+      List.of("target", "scales", "keep", "quantize", "bounds", "numa", "rule", "type");
   private static final List<String> TARGET_NAMES =
       Stream.of(Target.values()).map(Target::label).toList();
   private static final Pattern NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}");
 
   private final String file;
   private final Mistakes mistakes;
-  private final Map<Target, Integer> targetLines = new EnumMap<>(Target.class);
+  private final Map<String, Integer> targetLines = new HashMap<>();
 
   private RecipeReader(String file) {
     this.file = file;
@@ -101,19 +103,37 @@ final class RecipeReader {
       int where = fields.node("targets").map(YamlNode::line).orElse(line);
       mistakes.add(where, "no target", expected, "add 'targets: [int8-channel]'");
     }
-    return items.stream().flatMap(item -> target(fields, item).stream()).toList();
+    return items.stream().flatMap(item -> once(target(fields, item), item).stream()).toList();
   }
 
-  private Optional<TargetSpec> target(Fields fields, YamlNode item) {
+  private List<TargetSpec> target(Fields fields, YamlNode item) {
     return switch (item) {
-      case YamlNode.Scalar name -> targetNamed(name).map(TargetSpec::of);
+      case YamlNode.Scalar name -> targetNamed(name).map(TargetSpec::of).stream().toList();
       case YamlNode.Mapping map -> targetWithChoices(fields.inner(map, TARGET_KEYS), map);
       case YamlNode.Sequence _, YamlNode.Nothing _ -> {
         mistakes.add(
             item.line(), item.kind(), "a target's name, or a map with the key target", "write one");
-        yield Optional.empty();
+        yield List.of();
       }
     };
+  }
+
+  /// Leaves out what an entry before has named with the same choices.
+  private List<TargetSpec> once(List<TargetSpec> specs, YamlNode item) {
+    List<TargetSpec> first = new ArrayList<>();
+    for (TargetSpec spec : specs) {
+      Integer before = targetLines.putIfAbsent(spec.name(), item.line());
+      if (before == null) {
+        first.add(spec);
+      } else {
+        mistakes.add(
+            item.line(),
+            "target " + spec.name() + " again (first in line " + before + ")",
+            "each target once",
+            "keep one, or write a second recipe");
+      }
+    }
+    return first;
   }
 
   private Optional<Target> targetNamed(YamlNode.Scalar name) {
@@ -124,20 +144,11 @@ final class RecipeReader {
           "unknown target " + name.kind(),
           "one of " + String.join(", ", TARGET_NAMES),
           DidYouMean.remedy(name.text(), TARGET_NAMES, "write one of them"));
-      return target;
-    }
-    Integer before = targetLines.putIfAbsent(target.get(), name.line());
-    if (before != null) {
-      mistakes.add(
-          name.line(),
-          "target " + name.text() + " again (first in line " + before + ")",
-          "each target once",
-          "keep one, or write a second recipe");
     }
     return target;
   }
 
-  private Optional<TargetSpec> targetWithChoices(Fields fields, YamlNode.Mapping map) {
+  private List<TargetSpec> targetWithChoices(Fields fields, YamlNode.Mapping map) {
     Optional<YamlNode.Scalar> name = fields.scalar("target", "a target's name");
     if (fields.node("target").isEmpty()) {
       mistakes.add(
@@ -152,15 +163,21 @@ final class RecipeReader {
     List<Selector> keep = selectors(fields, "keep");
     List<Selector> quantize = selectors(fields, "quantize");
     Optional<BoundsSpec> bounds = new BoundsReader(mistakes).read(fields);
+    ChoicesReader choices = new ChoicesReader(mistakes);
+    List<ExpertChoices> experts = choices.experts(fields);
+    GgufOptions gguf = choices.gguf(fields);
     if (target.isEmpty()) {
-      return Optional.empty();
+      return List.of();
     }
     int before = mistakes.count();
     checkAllowed(fields, target.get());
     checkConsistent(fields, keep, quantize);
-    return mistakes.count() == before
-        ? Optional.of(new TargetSpec(target.get(), scales, keep, quantize, bounds))
-        : Optional.empty();
+    if (mistakes.count() != before) {
+      return List.of();
+    }
+    TargetSpec spec =
+        new TargetSpec(target.get(), scales, keep, quantize, bounds, ExpertChoices.DEFAULT, gguf);
+    return experts.stream().map(spec::with).toList();
   }
 
   private void checkAllowed(Fields fields, Target target) {
@@ -172,13 +189,27 @@ final class RecipeReader {
           "none: only fp8-block has a choice of scales",
           "remove the key");
     }
-    for (String key : List.of("keep", "quantize")) {
-      Optional<YamlNode> list = fields.node(key);
-      if (list.isPresent() && target == Target.BF16) {
-        mistakes.add(
-            list.get().line(), key + " for bf16", "none: bf16 quantizes nothing", "remove the key");
+    if (!TargetSpec.choosesTensors(target)) {
+      for (String key : List.of("keep", "quantize")) {
+        String why = target == Target.BF16 ? "bf16 quantizes nothing" : "the format decides";
+        refuse(fields, key, target, why);
       }
     }
+    if (target.kind() != Target.Kind.EXPERTS) {
+      refuse(fields, "numa", target, "only targets of experts are cut for NUMA nodes");
+      refuse(fields, "rule", target, "only targets of experts have a choice");
+    }
+    if (target.kind() != Target.Kind.GGUF) {
+      refuse(fields, "type", target, "only gguf has a choice of types");
+    }
+  }
+
+  private void refuse(Fields fields, String key, Target target, String why) {
+    fields
+        .node(key)
+        .ifPresent(node ->
+            mistakes.add(
+                node.line(), key + " for " + target.label(), "none: " + why, "remove the key"));
   }
 
   private void checkConsistent(Fields fields, List<Selector> keep, List<Selector> quantize) {

@@ -1,9 +1,14 @@
 package smelt.converter.recipe;
 
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
+import smelt.converter.gguf.GgufOptions;
 import smelt.converter.target.Target;
+import smelt.converter.target.Target.Kind;
 import smelt.formats.codec.ScaleFormat;
+import smelt.formats.experts.ExpertPacker;
+import smelt.formats.gguf.GgmlType;
 
 /// One target of a recipe, and where it departs from the target's own rule.
 ///
@@ -12,12 +17,19 @@ import smelt.formats.codec.ScaleFormat;
 /// @param keep tensors that stay in high precision though the rule would quantize them
 /// @param quantize tensors that are quantized though the rule would keep them
 /// @param bounds what the result is to hold when it is verified
+/// @param experts choices of a target of experts alone, else the default
+/// @param gguf choices of `gguf`, else the default
 public record TargetSpec(
     Target target,
     Optional<ScaleFormat> scales,
     List<Selector> keep,
     List<Selector> quantize,
-    Optional<BoundsSpec> bounds) {
+    Optional<BoundsSpec> bounds,
+    ExpertChoices experts,
+    GgufOptions gguf) {
+
+  /// The type of GGUF files whose recipe names none.
+  public static final GgufOptions DEFAULT_GGUF = GgufOptions.of(GgmlType.Q8_0);
 
   public TargetSpec {
     keep = List.copyOf(keep);
@@ -29,17 +41,52 @@ public record TargetSpec(
 
   /// A target that follows its own rule throughout.
   public static TargetSpec of(Target target) {
-    return new TargetSpec(target, Optional.empty(), List.of(), List.of(), Optional.empty());
+    return new TargetSpec(
+        target,
+        Optional.empty(),
+        List.of(),
+        List.of(),
+        Optional.empty(),
+        ExpertChoices.DEFAULT,
+        DEFAULT_GGUF);
+  }
+
+  /// The same target with these choices.
+  public TargetSpec with(ExpertChoices choices) {
+    return new TargetSpec(target, scales, keep, quantize, bounds, choices, gguf);
+  }
+
+  /// The same target with these choices.
+  public TargetSpec with(GgufOptions options) {
+    return new TargetSpec(target, scales, keep, quantize, bounds, experts, options);
   }
 
   /// The same target, with these bounds unless it has its own.
   TargetSpec withBounds(BoundsSpec forAll) {
     return bounds.isPresent()
         ? this
-        : new TargetSpec(target, scales, keep, quantize, Optional.of(forAll));
+        : new TargetSpec(target, scales, keep, quantize, Optional.of(forAll), experts, gguf);
+  }
+
+  /// The name of the target's folder: its label, and what sets it apart from the same target with
+  /// other choices, such as `kt-amx-int8-numa2` or `gguf-q4_k`.
+  public String name() {
+    return switch (target.kind()) {
+      case CHECKPOINT -> target.label();
+      case EXPERTS ->
+          target.label()
+              + (experts.numa() == 1 ? "" : "-numa" + experts.numa())
+              + (experts.rule() == ExpertPacker.Rule.EXACT ? "" : "-upstream");
+      case GGUF -> target.label() + "-" + gguf.linear().name().toLowerCase(Locale.ROOT);
+    };
   }
 
   static boolean choosesScales(Target target) {
     return target == Target.FP8_BLOCK;
+  }
+
+  /// Whether the recipe may name tensors to keep and to quantize.
+  static boolean choosesTensors(Target target) {
+    return target.kind() == Kind.CHECKPOINT && target != Target.BF16;
   }
 }

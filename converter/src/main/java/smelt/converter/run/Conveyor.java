@@ -87,7 +87,7 @@ final class Conveyor implements AutoCloseable {
   }
 
   private void queueSeals(UnitRun unit) {
-    for (int target = 0; target < unit.targets(); target++) {
+    for (int target : unit.targets()) {
       seals.add(new Task.Seal(unit, target));
     }
   }

@@ -5,6 +5,7 @@ import java.nio.file.FileStore;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Optional;
 import smelt.converter.ByteSize;
 import smelt.converter.RefusedException;
 import smelt.converter.plan.Plan;
@@ -47,11 +48,13 @@ public final class DiskSpace {
       long unit = 0;
       long present = 0;
       for (TargetPlan target : plan.targets()) {
-        TargetPlan.Shard shard = target.shards().get(u);
-        long size = shard.layout().fileSize();
-        Path file = output.resolve(target.folder()).resolve(shard.name());
-        unit += size;
-        present += Occupancy.hasSize(file, size) ? size : 0;
+        Optional<TargetPlan.Shard> shard = target.shard(u);
+        if (shard.isPresent()) {
+          long size = shard.get().layout().fileSize();
+          Path file = output.resolve(target.folder()).resolve(shard.get().name());
+          unit += size;
+          present += Occupancy.hasSize(file, size) ? size : 0;
+        }
       }
       boolean done = present == unit && OutputFolder.hasReceipt(output, plan.units().get(u));
       largest[0] = done ? 0 : present;

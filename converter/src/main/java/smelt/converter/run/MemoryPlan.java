@@ -82,14 +82,17 @@ public record MemoryPlan(
     for (Unit unit : plan.units()) {
       for (Job job : unit.jobs()) {
         buffers = buffers.max(buffers(job, tileBytes));
-        tensors += 1 + job.outputs().size();
+        tensors += 1;
+        for (Job.Output output : job.outputs()) {
+          tensors += Math.ceilDiv(output.tensors().size(), 2);
+        }
       }
     }
     return new MemoryPlan(threads, tileBytes, buffers, PROGRAM_BYTES, tensors * BYTES_PER_TENSOR);
   }
 
   private static Buffers buffers(Job job, long tileBytes) {
-    TileShape tile = TileShape.of(job.weight(), tileBytes);
+    TileShape tile = TileShape.of(job, tileBytes);
     Encoding from = job.weight().encoding();
     Buffers sizes =
         new Buffers(
@@ -100,17 +103,24 @@ public record MemoryPlan(
             0,
             0);
     for (Job.Output output : job.outputs()) {
-      Encoding to = output.encoding();
       sizes =
           sizes.max(
-              new Buffers(
-                  0,
-                  0,
-                  TileShape.bytes(to.type(), tile.tileRows() * tile.cols()),
-                  scaleBytes(to, tile, ElementType.F32),
-                  Transcoder.scratchBytes(from, to, tile.cols())));
+              switch (output) {
+                case Job.Output.Tensor tensor -> buffers(from, tensor.encoding(), tile);
+                case Job.Output.Experts experts -> ExpertWriter.buffers(job, experts, tile);
+                case Job.Output.Blocks blocks -> BlockWriter.buffers(job, blocks, tile);
+              });
     }
     return sizes;
+  }
+
+  private static Buffers buffers(Encoding from, Encoding to, TileShape tile) {
+    return new Buffers(
+        0,
+        0,
+        TileShape.bytes(to.type(), tile.tileRows() * tile.cols()),
+        scaleBytes(to, tile, ElementType.F32),
+        Transcoder.scratchBytes(from, to, tile.cols()));
   }
 
   private static long scaleBytes(Encoding encoding, TileShape tile, ElementType type) {

@@ -126,21 +126,27 @@ public final class OutputFolder implements AutoCloseable {
 
   /// Whether what a receipt tells of is there, and came from the source as it is now.
   private boolean isProven(int unit, Receipt receipt, ModelSource source) throws IOException {
-    if (receipt.shards().size() != plan.targets().size()
-        || !receipt.sources().equals(stamps(plan.units().get(unit), source))) {
+    if (!receipt.sources().equals(stamps(plan.units().get(unit), source))) {
       return false;
     }
+    int proven = 0;
     for (int t = 0; t < plan.targets().size(); t++) {
-      Receipt.ShardDigest digest = receipt.shards().get(t);
-      TargetPlan.Shard shard = plan.targets().get(t).shards().get(unit);
-      if (digest.target() != t
-          || !digest.name().equals(shard.name())
-          || !Occupancy.hasSize(
-              targetFolders().get(t).resolve(shard.name()), shard.layout().fileSize())) {
-        return false;
+      Optional<TargetPlan.Shard> shard = plan.targets().get(t).shard(unit);
+      if (shard.isPresent()) {
+        if (!isProven(t, shard.get(), receipt)) {
+          return false;
+        }
+        proven++;
       }
     }
-    return true;
+    return proven == receipt.shards().size();
+  }
+
+  private boolean isProven(int target, TargetPlan.Shard shard, Receipt receipt) throws IOException {
+    return receipt.shards().stream()
+            .anyMatch(d -> d.target() == target && d.name().equals(shard.name()))
+        && Occupancy.hasSize(
+            targetFolders().get(target).resolve(shard.name()), shard.layout().fileSize());
   }
 
   /// Stamps of the source files that a unit reads, by name.

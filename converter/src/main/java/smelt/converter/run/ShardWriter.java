@@ -5,19 +5,21 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.security.MessageDigest;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.zip.CRC32C;
+import smelt.converter.plan.ShardLayout;
 import smelt.converter.plan.TargetPlan;
 import smelt.formats.files.AtomicFile;
 import smelt.formats.files.Crc32c;
 import smelt.formats.files.Sha256;
-import smelt.formats.safetensors.SafetensorsLayout;
-import smelt.formats.safetensors.TensorEntry;
 
 /// One shard being written. Tiles arrive from several threads in any order, each at its planned
 /// offset; when all are there, one thread seals the shard.
@@ -27,7 +29,7 @@ import smelt.formats.safetensors.TensorEntry;
 final class ShardWriter implements AutoCloseable {
 
   /// Checksum of one tile's bytes of a tensor.
-  private record Part(int crc32c, long bytes) {}
+  private record Piece(int crc32c, long bytes) {}
 
   /// Bytes that may wait in memory for the disk before they are forced to it.
   private static final long FORCE_EVERY = 64L << 20;
@@ -35,7 +37,7 @@ final class ShardWriter implements AutoCloseable {
   private final TargetPlan.Shard shard;
   private final AtomicFile file;
   private final DiskForcer disk;
-  private final Map<String, ConcurrentHashMap<Long, Part>> parts = new ConcurrentHashMap<>();
+  private final Map<String, ConcurrentHashMap<Long, Piece>> pieces = new ConcurrentHashMap<>();
 
   private long unforced;
   private Future<?> forced = CompletableFuture.completedFuture(null);
@@ -49,10 +51,13 @@ final class ShardWriter implements AutoCloseable {
   /// Starts the shard in the target's folder, which must exist.
   static ShardWriter create(Path folder, TargetPlan.Shard shard, DiskForcer disk)
       throws IOException {
-    SafetensorsLayout layout = shard.layout();
+    ShardLayout layout = shard.layout();
     AtomicFile file = AtomicFile.create(folder.resolve(shard.name()), layout.fileSize());
     try {
       file.write(0, MemorySegment.ofArray(layout.header()));
+      for (Gap gap : gaps(layout)) {
+        file.write(gap.offset(), MemorySegment.ofArray(new byte[gap.bytes()]));
+      }
     } catch (IOException e) {
       file.close();
       throw e;
@@ -60,17 +65,35 @@ final class ShardWriter implements AutoCloseable {
     return new ShardWriter(shard, file, disk);
   }
 
+  /// Zeros between or behind the tensors.
+  private record Gap(long offset, int bytes) {}
+
+  private static List<Gap> gaps(ShardLayout layout) {
+    List<Gap> gaps = new ArrayList<>();
+    long end = layout.header().length;
+    for (ShardLayout.Part part : layout.parts()) {
+      if (part.offset() > end) {
+        gaps.add(new Gap(end, Math.toIntExact(part.offset() - end)));
+      }
+      end = part.offset() + part.bytes();
+    }
+    if (layout.fileSize() > end) {
+      gaps.add(new Gap(end, Math.toIntExact(layout.fileSize() - end)));
+    }
+    return gaps;
+  }
+
   /// Writes part of a tensor.
   ///
   /// @param offset first byte, from the start of the tensor
   /// @param bytes native segment
   void write(String tensor, long offset, MemorySegment bytes) throws IOException {
-    TensorEntry entry = shard.layout().entry(tensor);
-    java.util.Objects.checkFromIndexSize(offset, bytes.byteSize(), entry.bytes());
-    file.write(Math.addExact(shard.layout().offset(entry), offset), bytes);
-    parts
+    ShardLayout.Part part = shard.layout().part(tensor);
+    Objects.checkFromIndexSize(offset, bytes.byteSize(), part.bytes());
+    file.write(Math.addExact(part.offset(), offset), bytes);
+    pieces
         .computeIfAbsent(tensor, _ -> new ConcurrentHashMap<>())
-        .put(offset, new Part(Crc32c.of(bytes), bytes.byteSize()));
+        .put(offset, new Piece(Crc32c.of(bytes), bytes.byteSize()));
     forceBehind(bytes.byteSize());
   }
 
@@ -116,24 +139,27 @@ final class ShardWriter implements AutoCloseable {
     TreeMap<String, String> checksums = new TreeMap<>();
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment buffer = arena.allocate(MemoryPlan.SEAL_BYTES);
-      digest(0, shard.layout().header().length, buffer, sha256, new CRC32C());
-      for (TensorEntry entry : shard.layout().tensors()) {
+      long end = 0;
+      for (ShardLayout.Part part : shard.layout().parts()) {
+        digest(end, part.offset() - end, buffer, sha256, new CRC32C());
         CRC32C crc = new CRC32C();
-        digest(shard.layout().offset(entry), entry.bytes(), buffer, sha256, crc);
-        int expected = written(entry);
+        digest(part.offset(), part.bytes(), buffer, sha256, crc);
+        end = part.offset() + part.bytes();
+        int expected = written(part);
         if ((int) crc.getValue() != expected) {
           throw new IOException(
               file.target()
                   + ": tensor "
-                  + entry.name()
+                  + part.name()
                   + " reads back as "
                   + Crc32c.hex((int) crc.getValue())
                   + " but "
                   + Crc32c.hex(expected)
                   + " was written; check the disk and the memory of this machine");
         }
-        checksums.put(entry.name(), Crc32c.hex(expected));
+        checksums.put(part.name(), Crc32c.hex(expected));
       }
+      digest(end, shard.layout().fileSize() - end, buffer, sha256, new CRC32C());
     }
     return new Receipt.ShardDigest(
         target, shard.name(), shard.layout().fileSize(), Sha256.hex(sha256), checksums);
@@ -150,18 +176,18 @@ final class ShardWriter implements AutoCloseable {
     }
   }
 
-  private int written(TensorEntry entry) {
+  private int written(ShardLayout.Part part) {
     int crc = 0;
     long at = 0;
-    Map<Long, Part> tensorParts = parts.getOrDefault(entry.name(), new ConcurrentHashMap<>());
-    while (at < entry.bytes()) {
-      Part part = tensorParts.get(at);
-      if (part == null) {
+    Map<Long, Piece> written = pieces.getOrDefault(part.name(), new ConcurrentHashMap<>());
+    while (at < part.bytes()) {
+      Piece piece = written.get(at);
+      if (piece == null) {
         throw new IllegalStateException(
-            file.target() + ": nothing was written at " + at + " of " + entry.name());
+            file.target() + ": nothing was written at " + at + " of " + part.name());
       }
-      crc = Crc32c.combine(crc, part.crc32c(), part.bytes());
-      at += part.bytes();
+      crc = Crc32c.combine(crc, piece.crc32c(), piece.bytes());
+      at += piece.bytes();
     }
     return crc;
   }

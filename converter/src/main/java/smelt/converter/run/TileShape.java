@@ -1,5 +1,6 @@
 package smelt.converter.run;
 
+import smelt.converter.plan.Job;
 import smelt.formats.ElementType;
 import smelt.formats.Shape;
 import smelt.formats.checkpoint.Weight;
@@ -17,8 +18,9 @@ record TileShape(long rows, long cols, long tileRows) {
   private static final long BLOCK_ROWS = 128;
 
   /// @param tileBytes aim for the bytes of a tile's source codes; a tile has at least one row of
-  ///   blocks, whatever that takes
-  static TileShape of(Weight weight, long tileBytes) {
+  ///   blocks, whatever that takes, and as many rows as an output handles together
+  static TileShape of(Job job, long tileBytes) {
+    Weight weight = job.weight();
     Shape shape = weight.shape();
     long rows = shape.rank() >= 2 ? shape.dim(0) : 1;
     long cols = rows == 0 ? 0 : shape.elements() / rows;
@@ -26,6 +28,14 @@ record TileShape(long rows, long cols, long tileRows) {
         weight.encoding() instanceof Encoding.Block block
             ? leastCommonMultiple(BLOCK_ROWS, block.blockRows())
             : BLOCK_ROWS;
+    for (Job.Output output : job.outputs()) {
+      step =
+          switch (output) {
+            case Job.Output.Tensor _ -> step;
+            case Job.Output.Blocks blocks -> leastCommonMultiple(step, blocks.rowStep());
+            case Job.Output.Experts _ -> Math.max(step, rows);
+          };
+    }
     long rowBytes = Math.max(1, bytes(weight.encoding().type(), cols));
     long tileRows = Math.max(step, tileBytes / rowBytes / step * step);
     return new TileShape(rows, cols, Math.min(tileRows, Math.max(rows, 1)));

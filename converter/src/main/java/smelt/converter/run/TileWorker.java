@@ -26,6 +26,8 @@ final class TileWorker {
   private final MemorySegment codesOut;
   private final MemorySegment scalesOut;
   private final MemorySegment scratch;
+  private final ExpertWriter experts;
+  private final BlockWriter blocks;
 
   /// @param arena owns the buffers; lives at least as long as this worker
   TileWorker(SourceFiles source, Kernels kernels, MemoryPlan.Buffers sizes, Arena arena) {
@@ -36,6 +38,8 @@ final class TileWorker {
     this.codesOut = arena.allocate(sizes.codesOut(), 64);
     this.scalesOut = arena.allocate(sizes.scalesOut(), 64);
     this.scratch = arena.allocate(sizes.scratch(), 64);
+    this.experts = new ExpertWriter(kernels, codesOut, scalesOut, scratch);
+    this.blocks = new BlockWriter(kernels, codesOut, scratch);
   }
 
   /// Converts one tile.
@@ -77,15 +81,26 @@ final class TileWorker {
 
   private void convertAll(UnitRun.Tile tile, Tile in) throws IOException {
     for (Job.Output output : tile.job().outputs()) {
-      if (tile.job().copies(output)) {
-        Transcoder.check(kernels, in, scratch);
-        refuseLeastInt8(tile, in);
-        write(tile, output, in);
-      } else {
-        Tile out = new Tile(output.encoding(), codesOut, 0, scalesOut, 0, in.rows(), in.cols());
-        Transcoder.transcode(kernels, in, out, scratch);
-        write(tile, output, out);
+      switch (output) {
+        case Job.Output.Tensor tensor -> convert(tile, tensor, in);
+        case Job.Output.Experts expert -> {
+          refuseLeastInt8(tile, in);
+          experts.write(tile, expert, in);
+        }
+        case Job.Output.Blocks rows -> blocks.write(tile, rows, in);
       }
+    }
+  }
+
+  private void convert(UnitRun.Tile tile, Job.Output.Tensor output, Tile in) throws IOException {
+    if (tile.job().copies(output)) {
+      Transcoder.check(kernels, in, scratch);
+      refuseLeastInt8(tile, in);
+      write(tile, output, in);
+    } else {
+      Tile out = new Tile(output.encoding(), codesOut, 0, scalesOut, 0, in.rows(), in.cols());
+      Transcoder.transcode(kernels, in, out, scratch);
+      write(tile, output, out);
     }
   }
 
@@ -108,12 +123,12 @@ final class TileWorker {
     }
   }
 
-  private void write(UnitRun.Tile tile, Job.Output output, Tile out) throws IOException {
+  private void write(UnitRun.Tile tile, Job.Output.Tensor output, Tile out) throws IOException {
     ShardWriter shard = tile.unit().shard(output.target());
     ElementType type = out.encoding().type();
     long cols = out.cols();
     shard.write(
-        tile.job().weight().name(),
+        output.name(),
         TileShape.bytes(type, tile.row() * cols),
         out.codes().asSlice(0, TileShape.bytes(type, out.rows() * cols)));
     if (output.scale().isPresent()) {

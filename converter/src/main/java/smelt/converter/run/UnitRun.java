@@ -6,7 +6,10 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import java.util.TreeSet;
 import smelt.converter.plan.Job;
 import smelt.converter.plan.Plan;
@@ -21,7 +24,7 @@ final class UnitRun implements AutoCloseable {
   record Tile(UnitRun unit, Job job, TileShape shape, long row) {}
 
   private final Unit unit;
-  private final List<ShardWriter> shards;
+  private final SortedMap<Integer, ShardWriter> shards;
   private final long tileBytes;
   private final List<Receipt.ShardDigest> digests = Collections.synchronizedList(new ArrayList<>());
   private int nextJob;
@@ -29,7 +32,7 @@ final class UnitRun implements AutoCloseable {
   private long tilesInWork;
   private int shardsToSeal;
 
-  private UnitRun(Unit unit, List<ShardWriter> shards, long tileBytes) {
+  private UnitRun(Unit unit, SortedMap<Integer, ShardWriter> shards, long tileBytes) {
     this.unit = unit;
     this.shards = shards;
     this.tileBytes = tileBytes;
@@ -39,12 +42,14 @@ final class UnitRun implements AutoCloseable {
   /// Starts the unit's shards in the targets' folders.
   static UnitRun open(Plan plan, int index, List<Path> folders, long tileBytes, DiskForcer disk)
       throws IOException {
-    List<ShardWriter> shards = new ArrayList<>();
+    SortedMap<Integer, ShardWriter> shards = new TreeMap<>();
     UnitRun run = new UnitRun(plan.units().get(index), shards, tileBytes);
     try {
       for (int t = 0; t < plan.targets().size(); t++) {
-        TargetPlan target = plan.targets().get(t);
-        shards.add(ShardWriter.create(folders.get(t), target.shards().get(index), disk));
+        Optional<TargetPlan.Shard> shard = plan.targets().get(t).shard(index);
+        if (shard.isPresent()) {
+          shards.put(t, ShardWriter.create(folders.get(t), shard.get(), disk));
+        }
       }
     } catch (IOException | RuntimeException e) {
       run.close();
@@ -63,8 +68,9 @@ final class UnitRun implements AutoCloseable {
     return shards.get(target);
   }
 
-  int targets() {
-    return shards.size();
+  /// Indices of the targets that have a shard of this unit.
+  Set<Integer> targets() {
+    return shards.keySet();
   }
 
   boolean hasTiles() {
@@ -74,7 +80,7 @@ final class UnitRun implements AutoCloseable {
   /// Hands out the next tile.
   Tile takeTile() {
     Job job = unit.jobs().get(nextJob);
-    TileShape shape = TileShape.of(job.weight(), tileBytes);
+    TileShape shape = TileShape.of(job, tileBytes);
     Tile tile = new Tile(this, job, shape, nextRow);
     nextRow += shape.rowsAt(nextRow);
     if (nextRow >= shape.rows()) {
@@ -133,7 +139,7 @@ final class UnitRun implements AutoCloseable {
   @Override
   public void close() throws IOException {
     IOException failure = null;
-    for (ShardWriter shard : shards) {
+    for (ShardWriter shard : shards.values()) {
       try {
         shard.close();
       } catch (IOException e) {

@@ -1,6 +1,9 @@
 package smelt.converter.target;
 
+import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
+import smelt.formats.experts.ExpertFormat;
 
 /// What can be written, under the names that recipes use.
 public enum Target {
@@ -19,17 +22,63 @@ public enum Target {
   /// compressed-tensors with INT8 and one scale per output channel.
   CT_INT8("ct-int8"),
   /// INT8 as vllm-ascend and MindIE read it (`W8A8_DYNAMIC`).
-  ASCEND_W8A8("ascend-w8a8");
+  ASCEND_W8A8("ascend-w8a8"),
+  /// Routed experts for KTransformers' `AMXINT8`.
+  KT_AMX_INT8("kt-amx-int8", ExpertFormat.AMXINT8),
+  /// Routed experts for KTransformers' `AMXINT4`.
+  KT_AMX_INT4("kt-amx-int4", ExpertFormat.AMXINT4),
+  /// Routed experts for KTransformers' `MOE_INT8` on AMD processors.
+  KT_AOCL_INT8("kt-aocl-int8", ExpertFormat.MOE_INT8),
+  /// A whole model for llama.cpp.
+  GGUF("gguf", Kind.GGUF);
+
+  /// What a target's folder holds.
+  public enum Kind {
+    /// A checkpoint: safetensors, config, index, tokenizer.
+    CHECKPOINT,
+    /// Routed experts alone, in the order of a CPU's kernels.
+    EXPERTS,
+    /// GGUF files.
+    GGUF
+  }
 
   private final String label;
+  private final Kind kind;
+  private final Optional<ExpertFormat> expertFormat;
 
   Target(String label) {
+    this(label, Kind.CHECKPOINT);
+  }
+
+  Target(String label, Kind kind) {
     this.label = label;
+    this.kind = kind;
+    this.expertFormat = Optional.empty();
+  }
+
+  Target(String label, ExpertFormat format) {
+    this.label = label;
+    this.kind = Kind.EXPERTS;
+    this.expertFormat = Optional.of(format);
   }
 
   /// The name in recipes, folders and reports.
   public String label() {
     return label;
+  }
+
+  public Kind kind() {
+    return kind;
+  }
+
+  /// The form of a target of experts alone.
+  public Optional<ExpertFormat> expertFormat() {
+    return expertFormat;
+  }
+
+  /// The targets whose folder is a checkpoint again.
+  public static List<Target> checkpoints() {
+    return Stream.of(values()).filter(target -> target.kind == Kind.CHECKPOINT).toList();
   }
 
   /// The target of that name; names are lower case.

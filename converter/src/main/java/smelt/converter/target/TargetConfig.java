@@ -57,6 +57,8 @@ public record TargetConfig(
           case CT_INT8 -> compressedTensors("int-quantized", channel("int"), tokenInputs("int"));
           case INT8_CHANNEL -> channelInt8();
           case INT8_BLOCK -> blockInt8();
+          case KT_AMX_INT8, KT_AMX_INT4, KT_AOCL_INT8, GGUF ->
+              throw new IllegalStateException(target.label() + " has no config");
         };
     if (quantization != null) {
       config.set("quantization_config", quantization);

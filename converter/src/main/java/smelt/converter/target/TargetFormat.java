@@ -1,5 +1,6 @@
 package smelt.converter.target;
 
+import java.util.Locale;
 import java.util.Optional;
 import smelt.formats.ElementType;
 import smelt.formats.Shape;
@@ -48,6 +49,8 @@ public record TargetFormat(
               "weight_scale_inv");
       case ASCEND_W8A8 ->
           new TargetFormat(Optional.of(int8Channel()), "weight_scale", true, "quant_model_weights");
+      case KT_AMX_INT8, KT_AMX_INT4, KT_AOCL_INT8, GGUF ->
+          throw new IllegalArgumentException(target.label() + " is no checkpoint");
     };
   }
 
@@ -61,8 +64,12 @@ public record TargetFormat(
 
   /// `model-00002-of-00007.safetensors`.
   public String shardName(int number, int count) {
-    return String.format(
-        java.util.Locale.ROOT, "%s-%05d-of-%05d.safetensors", shardStem, number, count);
+    return shardName(shardStem, number, count);
+  }
+
+  /// `STEM-00002-of-00007.safetensors`.
+  public static String shardName(String stem, int number, int count) {
+    return String.format(Locale.ROOT, "%s-%05d-of-%05d.safetensors", stem, number, count);
   }
 
   public String indexName() {

@@ -54,7 +54,7 @@ public final class ConvertBench {
     List<String> targets =
         args.length > 2
             ? List.of(args).subList(2, args.length)
-            : Stream.of(Target.values()).map(Target::label).toList();
+            : Target.checkpoints().stream().map(Target::label).toList();
     run(System.out, Path.of(args[0]), base(), runs, targets);
   }
 

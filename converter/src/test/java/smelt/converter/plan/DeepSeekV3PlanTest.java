@@ -15,7 +15,6 @@ import smelt.converter.Program;
 import smelt.converter.recipe.Recipes;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.checkpoint.DeepSeekV3Fixture;
-import smelt.formats.safetensors.TensorEntry;
 import smelt.formats.source.ModelSource;
 import smelt.formats.source.ModelSources;
 
@@ -44,12 +43,12 @@ class DeepSeekV3PlanTest {
     try (ModelSource source = ModelSources.open(model)) {
       plan = Planner.plan(source, Checkpoint.open(source), Recipes.load(recipe));
     }
-    List<TensorEntry> all =
+    List<ShardLayout.Part> all =
         plan.targets().getFirst().shards().stream()
-            .flatMap(shard -> shard.layout().tensors().stream())
+            .flatMap(shard -> shard.layout().parts().stream())
             .toList();
     assertThat(all).hasSize(tensors);
-    assertThat(all.stream().mapToLong(TensorEntry::bytes).sum()).isEqualTo(bytes);
+    assertThat(all.stream().mapToLong(ShardLayout.Part::bytes).sum()).isEqualTo(bytes);
     assertThat(plan.sourceBytes()).isEqualTo(DeepSeekV3Fixture.TENSOR_BYTES);
     assertThat(plan.dropped()).isEmpty();
     assertThat(plan.units()).hasSize(61);

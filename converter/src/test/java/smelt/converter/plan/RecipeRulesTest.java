@@ -43,7 +43,7 @@ class RecipeRulesTest {
   private static Map<String, String> types(Plan plan) {
     Map<String, String> types = new TreeMap<>();
     for (TargetPlan.Shard shard : plan.targets().getFirst().shards()) {
-      shard.layout().tensors().forEach(t -> types.put(t.name(), t.type().name()));
+      shard.layout().parts().forEach(t -> types.put(t.name(), t.type()));
     }
     return types;
   }

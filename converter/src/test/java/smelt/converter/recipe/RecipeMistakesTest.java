@@ -17,6 +17,20 @@ class RecipeMistakesTest {
         Arguments.of("nmae: x\ntargets: [bf16]", 1, "unknown key 'nmae'", "did you mean 'name'?"),
         Arguments.of("name: x\ntargets: [bf61]", 2, "unknown target 'bf61'", "'bf16'"),
         Arguments.of("name: x\ntargets: [bf16, bf16]", 2, "target bf16 again", "second recipe"),
+        Arguments.of(
+            "name: x\ntargets: [{target: kt-amx-int8, numa: [2, 2]}]",
+            2,
+            "target kt-amx-int8-numa2 again",
+            "second recipe"),
+        Arguments.of(
+            "name: x\ntargets: [{target: kt-amx-int8, numa: 0}]",
+            2,
+            "numa: '0'",
+            "write for example 'numa: 2'"),
+        Arguments.of(
+            "name: x\ntargets: [{target: bf16, numa: 2}]", 2, "numa for bf16", "remove the key"),
+        Arguments.of(
+            "name: x\ntargets: [{target: gguf, type: q9}]", 2, "type: 'q9'", "write one of them"),
         Arguments.of("name: x\nname: y\ntargets: [bf16]", 2, "key 'name' again", "keep one"),
         Arguments.of("name: x\ntargets: []", 2, "no target", "add 'targets:"),
         Arguments.of("name: x\ntargets:", 2, "no target", "add 'targets:"),

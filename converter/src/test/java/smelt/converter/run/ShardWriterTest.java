@@ -15,6 +15,7 @@ import java.util.concurrent.Future;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import smelt.converter.plan.ShardLayout;
 import smelt.converter.plan.TargetPlan;
 import smelt.formats.ElementType;
 import smelt.formats.Shape;
@@ -78,7 +79,7 @@ class ShardWriterTest {
         SafetensorsLayout.of(
             List.of(new SafetensorsLayout.Tensor("w", ElementType.U8, Shape.of(PIECES * PIECE))),
             Map.of());
-    return new TargetPlan.Shard("x.safetensors", layout);
+    return new TargetPlan.Shard(0, "x.safetensors", new ShardLayout.Safetensors(layout));
   }
 
   private static void writeAll(ShardWriter writer) throws IOException {

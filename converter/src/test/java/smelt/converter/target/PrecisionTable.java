@@ -120,10 +120,10 @@ final class PrecisionTable {
       lines.computeIfAbsent(kind + cells(row.role()), _ -> new ArrayList<>()).add(row);
     }
     StringBuilder table = new StringBuilder("| role | names |");
-    for (Target target : Target.values()) {
+    for (Target target : Target.checkpoints()) {
       table.append(" `").append(target.label()).append("` |");
     }
-    table.append("\n|---|---|").append("---|".repeat(Target.values().length)).append('\n');
+    table.append("\n|---|---|").append("---|".repeat(Target.checkpoints().size())).append('\n');
     for (List<Row> line : lines.values()) {
       table.append("| ").append(quoted(line.stream().map(row -> row.role().label())));
       table.append(" | ").append(quoted(line.stream().flatMap(row -> row.names().stream())));
@@ -137,7 +137,7 @@ final class PrecisionTable {
   }
 
   private static String cells(TensorRole role) {
-    return Stream.of(Target.values())
+    return Target.checkpoints().stream()
         .map(target -> cell(target, role))
         .collect(Collectors.joining(" | "));
   }
@@ -162,7 +162,7 @@ final class PrecisionTable {
 
   private static String keptList() {
     StringBuilder list = new StringBuilder();
-    for (Target target : Target.values()) {
+    for (Target target : Target.checkpoints()) {
       for (Precision.Kept kept : Precision.kept(target)) {
         list.append(
             String.format(
@@ -180,7 +180,7 @@ final class PrecisionTable {
     StringBuilder table =
         new StringBuilder(
             "| target | codes | scale tensor | further tensor | shards |\n|---|---|---|---|---|\n");
-    for (Target target : Target.values()) {
+    for (Target target : Target.checkpoints()) {
       TargetFormat format = TargetFormat.of(target, ScaleFormat.FLOAT);
       table.append(
           String.format(

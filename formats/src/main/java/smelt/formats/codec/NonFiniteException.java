@@ -18,7 +18,7 @@ public final class NonFiniteException extends RuntimeException {
   private final transient Place place;
   private final float value;
 
-  NonFiniteException(Place place, float value) {
+  public NonFiniteException(Place place, float value) {
     super(
         switch (place) {
           case Place.Weight(long row, long col) ->

@@ -1,0 +1,133 @@
+package smelt.converter.plan;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import smelt.converter.recipe.Recipe;
+import smelt.converter.recipe.TargetSpec;
+import smelt.converter.target.TargetFormat;
+import smelt.formats.ElementType;
+import smelt.formats.Problem;
+import smelt.formats.checkpoint.Checkpoint;
+import smelt.formats.checkpoint.Weight;
+import smelt.formats.codec.Encoding;
+import smelt.formats.codec.ScaleFormat;
+import smelt.formats.safetensors.SafetensorsLayout;
+
+/// A target that is a checkpoint again: safetensors with an index, a config, and the source's side
+/// files.
+final class CheckpointLayout implements TargetLayout {
+
+  private final int target;
+  private final TargetSpec spec;
+  private final Recipe recipe;
+  private final Checkpoint checkpoint;
+  private final SideFiles sideFiles;
+  private final TargetFormat format;
+  private final WeightRules rules;
+
+  CheckpointLayout(
+      int target, TargetSpec spec, Recipe recipe, Checkpoint checkpoint, SideFiles sideFiles) {
+    this.target = target;
+    this.spec = spec;
+    this.recipe = recipe;
+    this.checkpoint = checkpoint;
+    this.sideFiles = sideFiles;
+    this.format = TargetFormat.of(spec.target(), scales(checkpoint, spec));
+    this.rules = new WeightRules(spec, format);
+  }
+
+  /// Scales that the recipe does not choose are as the source's: powers of two stay so, because the
+  /// runtime then rounds activation scales likewise.
+  private static ScaleFormat scales(Checkpoint checkpoint, TargetSpec spec) {
+    return spec.scales()
+        .orElseGet(() ->
+            checkpoint.weights().stream().anyMatch(CheckpointLayout::hasPowerOfTwoScales)
+                ? ScaleFormat.UE8M0
+                : ScaleFormat.FLOAT);
+  }
+
+  private static boolean hasPowerOfTwoScales(Weight weight) {
+    return weight.encoding() instanceof Encoding.Block block
+        && block.scaleFormat() == ScaleFormat.UE8M0;
+  }
+
+  @Override
+  public Optional<Job.Output> output(Weight weight) {
+    Encoding encoding = rules.encoding(weight);
+    boolean scaled = encoding.scaleShape(weight.shape()).isPresent();
+    return Optional.of(
+        new Job.Output.Tensor(
+            target,
+            weight.name(),
+            encoding,
+            companion(scaled, weight, format.scaleSuffix()),
+            companion(scaled && format.zeroOffsets(), weight, TargetFormat.OFFSET_SUFFIX)));
+  }
+
+  private static Optional<String> companion(boolean has, Weight weight, String suffix) {
+    return has ? Optional.of(TargetFormat.companion(weight.name(), suffix)) : Optional.empty();
+  }
+
+  @Override
+  public List<Problem> problems() {
+    return rules.problems();
+  }
+
+  @Override
+  public List<TargetPlan.Shard> shards(List<Unit> units) {
+    List<TargetPlan.Shard> shards = new ArrayList<>();
+    for (int u = 0; u < units.size(); u++) {
+      List<SafetensorsLayout.Tensor> tensors = new ArrayList<>();
+      for (Job job : units.get(u).jobs()) {
+        if (job.output(target).orElseThrow() instanceof Job.Output.Tensor output) {
+          addTensors(tensors, job.weight(), output);
+        }
+      }
+      shards.add(
+          new TargetPlan.Shard(
+              u,
+              format.shardName(u + 1, units.size()),
+              new ShardLayout.Safetensors(SafetensorsLayout.of(tensors, Map.of("format", "pt")))));
+    }
+    return shards;
+  }
+
+  private static void addTensors(
+      List<SafetensorsLayout.Tensor> tensors, Weight weight, Job.Output.Tensor output) {
+    Encoding encoding = output.encoding();
+    tensors.add(new SafetensorsLayout.Tensor(output.name(), encoding.type(), weight.shape()));
+    output
+        .scale()
+        .ifPresent(name ->
+            tensors.add(
+                new SafetensorsLayout.Tensor(
+                    name, ElementType.F32, encoding.scaleShape(weight.shape()).orElseThrow())));
+    output
+        .offset()
+        .ifPresent(name ->
+            tensors.add(
+                new SafetensorsLayout.Tensor(
+                    name, ElementType.F32, TargetFormat.offsetShape(weight.shape()))));
+  }
+
+  @Override
+  public List<TargetPlan.SmallFile> smallFiles(List<Unit> units, List<TargetPlan.Shard> shards) {
+    List<TargetPlan.SmallFile> files =
+        new ArrayList<>(MadeFiles.of(checkpoint, recipe, spec, format, units, target, shards));
+    files.addAll(sideFiles.carried());
+    return files;
+  }
+
+  /// Every weight has a place.
+  @Override
+  public List<Plan.Dropped> dropped() {
+    return List.of();
+  }
+
+  @Override
+  public List<Plan.Dropped> leftOut() {
+    return List.of();
+  }
+}
