@@ -63,7 +63,7 @@ public final class Transcoder {
           yield of(panel, maxima, blocks, panel, values);
         }
         case Encoding.Int4 i -> {
-          long panel = Math.min(cols, i.group() * Math.max(1, TileCheck.PIECE / i.group()));
+          long panel = Math.min(cols, i.group() * Math.max(1L, TileCheck.PIECE / i.group()));
           yield of(panel, maxima, panel / i.group(), 0, panel);
         }
       };
