@@ -151,7 +151,7 @@ final class WeightStream implements AutoCloseable {
 
     static Grid of(Weight weight) {
       long cols = WeightStream.cols(weight);
-      long rowBytes = weight.encoding().type().bytes(cols);
+      long rowBytes = weight.encoding().codeBytes(cols);
       return switch (weight.encoding()) {
         case Encoding.Plain _ -> new Grid(cols, rowBytes, 1, 0);
         case Encoding.Channel c -> new Grid(cols, rowBytes, 1, c.scaleType().bytes(1));
@@ -159,6 +159,7 @@ final class WeightStream implements AutoCloseable {
           long perRow = b.scaleShape(Shape.of(1, cols)).orElseThrow().elements();
           yield new Grid(cols, rowBytes, b.blockRows(), b.scaleType().bytes(perRow));
         }
+        case Encoding.Int4 i -> new Grid(cols, rowBytes, 1, i.scaleType().bytes(cols / i.group()));
       };
     }
 

@@ -59,12 +59,7 @@ class ComputeTest {
         default -> codes.set(ValueLayout.JAVA_BYTE, 3 + i, (byte) (random.nextInt() & 0xBB));
       }
     }
-    ElementType scaleType =
-        switch (encoding) {
-          case Encoding.Plain _ -> ElementType.F32;
-          case Encoding.Block b -> b.scaleType();
-          case Encoding.Channel c -> c.scaleType();
-        };
+    ElementType scaleType = encoding.scales().orElse(ElementType.F32);
     long count = encoding.scaleShape(shape).map(Shape::elements).orElse(0L);
     MemorySegment scales = arena.allocate(scaleType.bytes(count) + 3);
     for (long i = 0; i < count; i++) {

@@ -48,6 +48,8 @@ final class EncodingTotals {
               + (block.scaleFormat() == ScaleFormat.UE8M0 ? " scales (ue8m0)" : " scales");
       case Encoding.Channel channel ->
           channel.type() + " per channel, " + channel.scaleType() + " scales";
+      case Encoding.Int4 int4 ->
+          "INT4 in groups of " + int4.group() + ", " + int4.scaleType() + " scales";
     };
   }
 }

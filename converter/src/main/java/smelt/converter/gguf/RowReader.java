@@ -41,6 +41,7 @@ final class RowReader {
         case Encoding.Channel c -> new Scales(c.scaleType(), 1, 1);
         case Encoding.Block b ->
             new Scales(b.scaleType(), b.blockRows(), Math.ceilDiv(cols, (long) b.blockCols()));
+        case Encoding.Int4 i -> new Scales(i.scaleType(), 1, cols / i.group());
       };
     }
 
@@ -77,7 +78,7 @@ final class RowReader {
   }
 
   private static long codeBytes(Weight weight, long rows, long cols) {
-    return weight.encoding().type().bytes(Math.multiplyExact(rows, cols));
+    return weight.encoding().codeBytes(Math.multiplyExact(rows, cols));
   }
 
   /// @param out F32, `rows` x `cols`
@@ -113,9 +114,11 @@ final class RowReader {
     long width = type.bytes(1);
     for (long at = 0; at < scales.byteSize(); at += width) {
       float scale =
-          type == ElementType.BF16
-              ? Float.intBitsToFloat(scales.get(U16, at) << 16)
-              : scales.get(F32, at);
+          switch (type) {
+            case BF16 -> Float.intBitsToFloat(scales.get(U16, at) << 16);
+            case F16 -> Float.float16ToFloat(scales.get(U16, at));
+            default -> scales.get(F32, at);
+          };
       if (!(scale > 0) || Float.isInfinite(scale)) {
         throw corrupt(tensor, skipped + at, "the decode scale " + scale, "positive finite scales");
       }

@@ -96,7 +96,7 @@ public record MemoryPlan(
     Encoding from = job.weight().encoding();
     Buffers sizes =
         new Buffers(
-            TileShape.bytes(from.type(), tile.tileRows() * tile.cols()),
+            from.codeBytes(tile.tileRows() * tile.cols()),
             scaleBytes(
                 from, tile, job.weight().scale().map(SourceTensor::type).orElse(ElementType.F32)),
             0,
@@ -118,7 +118,7 @@ public record MemoryPlan(
     return new Buffers(
         0,
         0,
-        TileShape.bytes(to.type(), tile.tileRows() * tile.cols()),
+        to.codeBytes(tile.tileRows() * tile.cols()),
         scaleBytes(to, tile, ElementType.F32),
         Transcoder.scratchBytes(from, to, tile.cols()));
   }

@@ -36,7 +36,7 @@ record TileShape(long rows, long cols, long tileRows) {
             case Job.Output.Experts _ -> Math.max(step, rows);
           };
     }
-    long rowBytes = Math.max(1, bytes(weight.encoding().type(), cols));
+    long rowBytes = Math.max(1, weight.encoding().codeBytes(cols));
     long tileRows = Math.max(step, tileBytes / rowBytes / step * step);
     return new TileShape(rows, cols, Math.min(tileRows, Math.max(rows, 1)));
   }
@@ -66,7 +66,11 @@ record TileShape(long rows, long cols, long tileRows) {
   /// Bytes of one row of the scale tensor.
   static long scaleRowBytes(Encoding encoding, long cols, ElementType scaleType) {
     long scales =
-        encoding instanceof Encoding.Block block ? Math.ceilDiv(cols, (long) block.blockCols()) : 1;
+        switch (encoding) {
+          case Encoding.Plain _, Encoding.Channel _ -> 1;
+          case Encoding.Block block -> Math.ceilDiv(cols, (long) block.blockCols());
+          case Encoding.Int4 int4 -> cols / int4.group();
+        };
     return bytes(scaleType, scales);
   }
 

@@ -54,8 +54,8 @@ final class TileWorker {
     MemorySegment codes =
         read(
             weight.codes(),
-            TileShape.bytes(from.type(), tile.row() * shape.cols()),
-            TileShape.bytes(from.type(), rows * shape.cols()),
+            from.codeBytes(tile.row() * shape.cols()),
+            from.codeBytes(rows * shape.cols()),
             codesIn);
     MemorySegment scales = MemorySegment.NULL;
     if (weight.scale().isPresent()) {
@@ -125,12 +125,11 @@ final class TileWorker {
 
   private void write(UnitRun.Tile tile, Job.Output.Tensor output, Tile out) throws IOException {
     ShardWriter shard = tile.unit().shard(output.target());
-    ElementType type = out.encoding().type();
     long cols = out.cols();
     shard.write(
         output.name(),
-        TileShape.bytes(type, tile.row() * cols),
-        out.codes().asSlice(0, TileShape.bytes(type, out.rows() * cols)));
+        out.encoding().codeBytes(tile.row() * cols),
+        out.codes().asSlice(0, out.encoding().codeBytes(out.rows() * cols)));
     if (output.scale().isPresent()) {
       ScaleRange range =
           ScaleRange.of(out.encoding(), tile.row(), out.rows(), cols, ElementType.F32);

@@ -155,6 +155,7 @@ final class PrecisionTable {
     return switch (encoding) {
       case Encoding.Plain _ -> type;
       case Encoding.Channel _ -> type + ", row";
+      case Encoding.Int4 int4 -> "INT4, 1 x " + int4.group();
       case Encoding.Block block ->
           String.format(Locale.ROOT, "%s, %d x %d", type, block.blockRows(), block.blockCols());
     };
@@ -204,6 +205,7 @@ final class PrecisionTable {
     return switch (encoding) {
       case Encoding.Plain _ -> "";
       case Encoding.Channel _ -> "[rows, 1]";
+      case Encoding.Int4 int4 -> "[rows, columns / " + int4.group() + "]";
       case Encoding.Block block ->
           String.format(
               Locale.ROOT,

@@ -81,7 +81,7 @@ public final class Checkpoint {
     return weights;
   }
 
-  /// The weight whose codes have this name.
+  /// The weight that the model has under this name.
   public Optional<Weight> weight(String name) {
     return Optional.ofNullable(byName.get(name));
   }

@@ -21,14 +21,16 @@ import smelt.formats.codec.ScaleFormat;
 /// | F8_E4M3, F8_E5M2, I8 `[o, i]` | `weight_scale_inv` `[ceil(o/b), ceil(i/c)]` | blocks of `b` x `c` |
 /// | the same | `weight_scale` `[o, 1]` or `[o]` | per channel |
 /// | the same | `weight_scale` `[ceil(o/b), ceil(i/c)]` | blocks of `b` x `c` |
+/// | I32 `[o, i / 8]`, packed | `weight_scale` `[o, i / g]` | INT4 in groups of `g` |
 ///
-/// Scales are F32 or BF16. The block size is that of the config; where it has none, the one size
-/// among the usual ones that fits the shapes of all weights.
+/// Scales are F32 or BF16, of INT4 also F16. The block size is that of the config; where it has
+/// none, the one size among the usual ones that fits the shapes of all weights.
 final class Encodings {
 
   /// What is read, in words.
   static final String READ =
-      "BF16, F16, F32, and F8_E4M3, F8_E5M2 or I8 with a scale per block or per channel";
+      "BF16, F16, F32, and F8_E4M3, F8_E5M2 or I8 with a scale per block or per channel, and symmetric"
+          + " INT4 as compressed-tensors packs it";
 
   /// Block sizes that are tried when the config has none, the usual one first.
   private static final int[] SIZES = {128, 64, 32, 16, 256, 512, 1024};
@@ -84,6 +86,9 @@ final class Encodings {
   Optional<Encoding> encoding(CodesAndScale pair, List<Problem> problems) {
     SourceTensor codes = pair.codes();
     String where = codes.file() + ": " + codes.name();
+    if (pair.isPacked()) {
+      return Int4Weights.encoding(pair, problems).map(this::share);
+    }
     if (!isQuantized(codes.type())) {
       return Optional.of(share(plain(where, codes.type())));
     }
@@ -110,7 +115,7 @@ final class Encodings {
     return quantized(pair, scale, atScale, problems).map(this::share);
   }
 
-  private static final String REPAIR = "download the model again, or tell its publisher";
+  static final String REPAIR = "download the model again, or tell its publisher";
 
   private Optional<Encoding> quantized(
       CodesAndScale pair, SourceTensor scale, String where, List<Problem> problems) {
@@ -196,7 +201,7 @@ final class Encodings {
   private static Optional<BlockSize> derived(List<CodesAndScale> all) {
     List<CodesAndScale> blocked =
         all.stream()
-            .filter(p -> p.codes().shape().rank() == 2 && p.scale().isPresent())
+            .filter(p -> !p.isPacked() && p.codes().shape().rank() == 2 && p.scale().isPresent())
             .filter(p -> p.scale().get().shape().rank() == 2)
             .filter(
                 p -> p.inverseNamed() || !perChannel(p.codes().shape(), p.scale().get().shape()))

@@ -7,7 +7,9 @@ public record Leftover(SourceTensor tensor, Reason reason) {
     /// `rotary_emb.inv_freq`: computed from the config by every runtime.
     ROTARY_FREQUENCIES("rotary frequencies, computed from config.json by every runtime"),
     /// `weight_offset` of Ascend's W8A8_DYNAMIC: zero by that format's definition.
-    ZERO_OFFSET("offset of a symmetric encoding, zero by its definition");
+    ZERO_OFFSET("offset of a symmetric encoding, zero by its definition"),
+    /// `weight_shape` of compressed-tensors' packed weights: what the config implies too.
+    PACKED_SHAPE("shape of a packed weight, implied by config.json and written where it is packed");
 
     private final String words;
 

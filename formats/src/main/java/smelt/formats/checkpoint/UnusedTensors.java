@@ -29,8 +29,6 @@ final class UnusedTensors {
 
   private static final List<Foreign> FOREIGN =
       List.of(
-          new Foreign(".weight_packed", "compressed-tensors packed weights"),
-          new Foreign(".weight_shape", "compressed-tensors packed weights"),
           new Foreign(".weight_g_idx", "compressed-tensors packed weights with activation order"),
           new Foreign(".weight_zero_point", "compressed-tensors asymmetric weights"),
           new Foreign(".weight_global_scale", "compressed-tensors NVFP4 weights"),
@@ -96,6 +94,12 @@ final class UnusedTensors {
     String name = tensor.name();
     if (ROTARY_FREQUENCIES.matcher(name).matches()) {
       return Optional.of(Leftover.Reason.ROTARY_FREQUENCIES);
+    }
+    if (name.endsWith(CodesAndScale.PACKED_SHAPE)) {
+      String weight = name.substring(0, name.length() - CodesAndScale.PACKED_SHAPE.length());
+      return used.contains(weight + CodesAndScale.PACKED)
+          ? Optional.of(Leftover.Reason.PACKED_SHAPE)
+          : Optional.empty();
     }
     if (!name.endsWith(OFFSET)) {
       return Optional.empty();

@@ -36,11 +36,15 @@ final class WeightJoiner {
     architecture.weights(
         config,
         expected -> {
-          Optional<SourceTensor> codes = stored.find(expected.name());
+          Optional<SourceTensor> codes =
+              stored
+                  .find(expected.name())
+                  .or(() -> stored.find(expected.name() + CodesAndScale.PACKED));
           if (codes.isPresent()) {
             pair(expected, codes.get()).ifPresent(pairs::add);
           } else if (expected.presence() == ExpectedWeight.Presence.REQUIRED
-              && !stored.isOutOfReach(expected.name())) {
+              && !stored.isOutOfReach(expected.name())
+              && !stored.isOutOfReach(expected.name() + CodesAndScale.PACKED)) {
             missing.add(expected);
           }
         });
@@ -53,8 +57,7 @@ final class WeightJoiner {
           .encoding(pair, problems)
           .ifPresent(encoding ->
               weights.add(
-                  new Weight(
-                      pair.codes().name(), pair.role(), encoding, pair.codes(), pair.scale())));
+                  new Weight(pair.name(), pair.role(), encoding, pair.codes(), pair.scale())));
     }
     return new Joined(
         weights, leftovers.stream().sorted(Comparator.comparing(l -> l.tensor().name())).toList());
@@ -63,7 +66,8 @@ final class WeightJoiner {
   /// Empty where the scale may lie in a shard that could not be read.
   private Optional<CodesAndScale> pair(ExpectedWeight expected, SourceTensor codes) {
     used.add(codes.name());
-    Shape shape = codes.shape();
+    boolean packed = !codes.name().equals(expected.name());
+    Shape shape = packed ? Int4Weights.shape(codes) : codes.shape();
     if (!shape.equals(expected.shape())) {
       problems.add(
           new Problem(
@@ -72,14 +76,15 @@ final class WeightJoiner {
               "shape " + expected.shape() + ", by " + ModelConfig.FILE,
               NOT_THESE_WEIGHTS));
     }
-    if (!Encodings.isQuantized(codes.type())) {
-      return Optional.of(new CodesAndScale(expected.role(), codes, Optional.empty()));
+    if (!packed && !Encodings.isQuantized(codes.type())) {
+      return Optional.of(
+          new CodesAndScale(expected.name(), expected.role(), codes, Optional.empty()));
     }
     Optional<SourceTensor> scale = Optional.empty();
     boolean outOfReach = false;
     for (String suffix : CodesAndScale.SCALE_SUFFIXES) {
-      Optional<SourceTensor> found = stored.find(codes.name() + suffix);
-      outOfReach |= stored.isOutOfReach(codes.name() + suffix);
+      Optional<SourceTensor> found = stored.find(expected.name() + suffix);
+      outOfReach |= stored.isOutOfReach(expected.name() + suffix);
       if (found.isPresent() && scale.isEmpty()) {
         scale = found;
         used.add(found.get().name());
@@ -87,6 +92,6 @@ final class WeightJoiner {
     }
     return scale.isEmpty() && outOfReach
         ? Optional.empty()
-        : Optional.of(new CodesAndScale(expected.role(), codes, scale));
+        : Optional.of(new CodesAndScale(expected.name(), expected.role(), codes, scale));
   }
 }

@@ -151,4 +151,47 @@ public interface Kernels {
       MemorySegment out,
       long outOffset,
       long count);
+
+  /// 4-bit codes, two to a byte as [Encoding.Int4] stores them, times their F32 scale, rounded once
+  /// to F32.
+  ///
+  /// @param codesOffset byte offset of the first code, which is in the low half
+  /// @param block even
+  void decodeInt4(
+      MemorySegment codes,
+      long codesOffset,
+      MemorySegment scales,
+      long scalesOffset,
+      long block,
+      MemorySegment out,
+      long outOffset,
+      long count);
+
+  /// F32 to 4-bit codes in [-7, 7], stored two to a byte: `x / scale` (one F32 division), half to
+  /// even, saturating. The values must be finite.
+  ///
+  /// @param block even
+  /// @param count even
+  void encodeInt4(
+      MemorySegment in,
+      long inOffset,
+      MemorySegment scales,
+      long scalesOffset,
+      long block,
+      MemorySegment out,
+      long outOffset,
+      long count);
+
+  /// For each block of F32 values the scale of 4-bit codes in [-7, 7] that leaves the least squared
+  /// error, of all BF16 numbers, as [Int4Search] defines it.
+  ///
+  /// @param scales holds the largest magnitude of each block, as `absmax` gives it, finite; its
+  ///   place gets the scale, F32
+  void searchInt4(
+      MemorySegment in,
+      long inOffset,
+      long block,
+      MemorySegment scales,
+      long scalesOffset,
+      long count);
 }

@@ -237,4 +237,56 @@ final class ScalarKernels implements Kernels {
       maxima.set(U16, at, (short) Math.max(maxima.get(U16, at), magnitude));
     }
   }
+
+  @Override
+  public void decodeInt4(
+      MemorySegment codes,
+      long codesOffset,
+      MemorySegment scales,
+      long scalesOffset,
+      long block,
+      MemorySegment out,
+      long outOffset,
+      long count) {
+    for (long i = 0; i < count; i++) {
+      float scale = scales.get(F32, scalesOffset + Float.BYTES * (i / block));
+      int pair = codes.get(U8, codesOffset + i / 2);
+      int stored = (i % 2 == 0 ? pair : pair >>> 4) & 0xF;
+      out.set(F32, outOffset + Float.BYTES * i, Scalars.decodeInt4(stored, scale));
+    }
+  }
+
+  @Override
+  public void encodeInt4(
+      MemorySegment in,
+      long inOffset,
+      MemorySegment scales,
+      long scalesOffset,
+      long block,
+      MemorySegment out,
+      long outOffset,
+      long count) {
+    for (long i = 0; i < count; i += 2) {
+      float scale = scales.get(F32, scalesOffset + Float.BYTES * (i / block));
+      int low = Scalars.encodeInt4(in.get(F32, inOffset + Float.BYTES * i), scale);
+      int high = Scalars.encodeInt4(in.get(F32, inOffset + Float.BYTES * (i + 1)), scale);
+      out.set(U8, outOffset + i / 2, (byte) (high << 4 | low));
+    }
+  }
+
+  @Override
+  public void searchInt4(
+      MemorySegment in,
+      long inOffset,
+      long block,
+      MemorySegment scales,
+      long scalesOffset,
+      long count) {
+    for (long start = 0, b = 0; start < count; start += block, b++) {
+      long at = scalesOffset + Float.BYTES * b;
+      long n = Math.min(block, count - start);
+      float scale = Int4Search.best(in, inOffset + Float.BYTES * start, n, scales.get(F32, at));
+      scales.set(F32, at, scale);
+    }
+  }
 }

@@ -15,6 +15,10 @@ final class Scalars {
 
   static final float E4M3_MAX = 448f;
   static final float INT8_MAX = 127f;
+  static final float INT4_MAX = 7f;
+
+  /// What is added to a 4-bit code to store it.
+  static final int INT4_BIAS = 8;
 
   private static final int SIGN = 0x80000000;
   private static final int QUIET_NAN = 0x7FC00000;
@@ -116,6 +120,18 @@ final class Scalars {
   static byte encodeInt8(float x, float scale) {
     double nearest = Math.rint(x / scale);
     return (byte) Math.max(-INT8_MAX, Math.min(INT8_MAX, nearest));
+  }
+
+  /// @param stored the code plus 8, from 0 to 15
+  static float decodeInt4(int stored, float scale) {
+    return (stored - INT4_BIAS) * scale;
+  }
+
+  /// The nearest integer of `x / scale` (one F32 division), half to even, at most 7 in magnitude,
+  /// as it is stored: plus 8. `x` is not NaN.
+  static int encodeInt4(float x, float scale) {
+    double nearest = Math.rint(x / scale);
+    return (int) Math.max(-INT4_MAX, Math.min(INT4_MAX, nearest)) + INT4_BIAS;
   }
 
   private static float powerOfTwo(int exponent) {

@@ -16,6 +16,14 @@ enum ScaleRule {
     }
   },
 
+  /// `absmax / 7`, one F32 division, rounded to a BF16.
+  INT4 {
+    @Override
+    float ofNonZero(float absmax) {
+      return Scalars.decodeBf16(Scalars.encodeBf16(absmax / Scalars.INT4_MAX));
+    }
+  },
+
   /// `absmax / 448`, one F32 division.
   E4M3 {
     @Override

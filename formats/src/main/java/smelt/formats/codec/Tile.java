@@ -26,7 +26,7 @@ public record Tile(
 
   public Tile {
     Shape shape = Shape.of(rows, cols);
-    long codeBytes = shape.bytes(encoding.type());
+    long codeBytes = encoding.codeBytes(shape.elements());
     Objects.checkFromIndexSize(codesOffset, codeBytes, codes.byteSize());
     Objects.checkFromIndexSize(scalesOffset, scaleBytes(encoding, shape), scales.byteSize());
   }
@@ -50,10 +50,6 @@ public record Tile(
 
   private static long scaleBytes(Encoding encoding, Shape shape) {
     Optional<Shape> scales = encoding.scaleShape(shape);
-    return switch (encoding) {
-      case Encoding.Plain _ -> 0;
-      case Encoding.Block b -> scales.orElseThrow().bytes(b.scaleType());
-      case Encoding.Channel c -> scales.orElseThrow().bytes(c.scaleType());
-    };
+    return scales.isEmpty() ? 0 : scales.get().bytes(encoding.scales().orElseThrow());
   }
 }

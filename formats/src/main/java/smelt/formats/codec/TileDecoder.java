@@ -20,7 +20,7 @@ public final class TileDecoder {
     if (!canRead(tile.encoding())) {
       throw new UnsupportedException(
           "computing with " + tile.encoding(),
-          "F32, BF16, F16, and E4M3, E5M2 and INT8 with scales");
+          "F32, BF16, F16, and E4M3, E5M2, INT8 and INT4 with scales");
     }
     Objects.checkFromIndexSize(
         scratchOffset, scratchBytes(tile.encoding(), tile.cols()), scratch.byteSize());

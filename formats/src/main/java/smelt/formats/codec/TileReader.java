@@ -2,13 +2,15 @@ package smelt.formats.codec;
 
 import static smelt.formats.codec.Layouts.F32;
 import static smelt.formats.codec.Layouts.U16;
+import static smelt.formats.codec.Layouts.U8;
 
 import java.lang.foreign.MemorySegment;
 import smelt.formats.ElementType;
 
 /// Reads a tile's values, any piece of a row at a time.
 ///
-/// Scales in BF16 are converted to F32 into scratch memory, one row of the scale tensor at a time.
+/// Scales in BF16 or F16 are converted to F32 into scratch memory, one row of the scale tensor at a
+/// time.
 final class TileReader {
 
   /// One of the decoding kernels.
@@ -44,6 +46,7 @@ final class TileReader {
                 b.blockRows(),
                 b.blockCols(),
                 Math.ceilDiv(cols, (long) b.blockCols()));
+        case Encoding.Int4 i -> new Scales(i.scaleType(), 1, i.group(), cols / i.group());
       };
     }
   }
@@ -63,6 +66,7 @@ final class TileReader {
           type == ElementType.BF16 || type == ElementType.F16 || type == ElementType.F32;
       case Encoding.Block b -> canDecode(b.type()) && canScale(b.scaleType());
       case Encoding.Channel c -> canDecode(c.type()) && canScale(c.scaleType());
+      case Encoding.Int4 i -> canScale(i.scaleType());
     };
   }
 
@@ -71,7 +75,7 @@ final class TileReader {
   }
 
   private static boolean canScale(ElementType type) {
-    return type == ElementType.F32 || type == ElementType.BF16;
+    return type == ElementType.F32 || type == ElementType.BF16 || type == ElementType.F16;
   }
 
   /// Bytes for one row of converted scales.
@@ -79,10 +83,9 @@ final class TileReader {
     return Float.BYTES * Scales.of(encoding, cols).perRow();
   }
 
-  /// Byte offset of a code in the tile's codes.
+  /// Byte offset of a code in the tile's codes; of 4-bit codes that of an even column.
   long at(long row, long col) {
-    int width = tile.encoding().type().bits() / Byte.SIZE;
-    return tile.codesOffset() + (row * tile.cols() + col) * width;
+    return tile.codesOffset() + tile.encoding().codeBytes(row * tile.cols() + col);
   }
 
   /// One decode scale, as F32.
@@ -90,12 +93,18 @@ final class TileReader {
     return switch (scales.type()) {
       case BF16 ->
           Scalars.decodeBf16(tile.scales().get(U16, tile.scalesOffset() + Short.BYTES * index));
+      case F16 ->
+          Scalars.decodeF16(tile.scales().get(U16, tile.scalesOffset() + Short.BYTES * index));
       default -> tile.scales().get(F32, tile.scalesOffset() + Float.BYTES * index);
     };
   }
 
   /// Values of `count` columns from `col` on, as F32.
   void read(long row, long col, long count, MemorySegment out, long outOffset) {
+    if (tile.encoding() instanceof Encoding.Int4) {
+      readInt4(row, col, count, out, outOffset);
+      return;
+    }
     MemorySegment codes = tile.codes();
     long at = at(row, col);
     switch (tile.encoding().type()) {
@@ -112,6 +121,20 @@ final class TileReader {
   /// Values of `count` columns of E4M3 codes from `col` on, as BF16.
   void readE4m3AsBf16(long row, long col, long count, MemorySegment out, long outOffset) {
     decode(kernels::decodeE4m3ToBf16, row, col, count, out, outOffset, Short.BYTES);
+  }
+
+  /// A kernel's run begins with a whole byte, so what begins in the middle of one is read apart.
+  private void readInt4(long row, long col, long count, MemorySegment out, long outOffset) {
+    long odd = Math.min(count, col % 2);
+    if (odd == 1) {
+      int stored = (tile.codes().get(U8, at(row, col - 1)) >>> 4) & 0xF;
+      float scale = scale(row * scales.perRow() + col / scales.blockCols());
+      out.set(F32, outOffset, Scalars.decodeInt4(stored, scale));
+    }
+    if (odd < count) {
+      long at = outOffset + Float.BYTES * odd;
+      decode(kernels::decodeInt4, row, col + odd, count - odd, out, at, Float.BYTES);
+    }
   }
 
   /// A kernel's run begins with a whole block, so a piece that begins inside one is two runs.
@@ -144,7 +167,11 @@ final class TileReader {
     long scaleRow = row / scales.blockRows();
     if (scaleRow != convertedRow) {
       long from = tile.scalesOffset() + Short.BYTES * scaleRow * scales.perRow();
-      kernels.decodeBf16(tile.scales(), from, scratch, scratchOffset, scales.perRow());
+      if (scales.type() == ElementType.BF16) {
+        kernels.decodeBf16(tile.scales(), from, scratch, scratchOffset, scales.perRow());
+      } else {
+        kernels.decodeF16(tile.scales(), from, scratch, scratchOffset, scales.perRow());
+      }
       convertedRow = scaleRow;
     }
     return scratch;

@@ -12,12 +12,15 @@ import smelt.formats.UnsupportedException;
 /// | from | to |
 /// |---|---|
 /// | BF16, F16, F32 | BF16, F32 |
-/// | E4M3, E5M2 or INT8 in blocks or channels, scales F32 or BF16 | E4M3 or INT8 in blocks or channels, scales F32; UE8M0 for E4M3 blocks |
+/// | E4M3, E5M2 or INT8 in blocks or channels, scales F32, BF16 or F16 | E4M3 or INT8 in blocks or channels, scales F32; UE8M0 for E4M3 blocks |
+/// | INT4 in groups, scales F32, BF16 or F16 | INT4 in groups of codes from -7, scales BF16 |
 ///
 /// Every pair of these works. Values go from the source through F32 to the target and are rounded
 /// nowhere else. `ScaleRule` says how new scales are chosen. Where the target has the source's type
 /// and blocks and may hold its scales, codes and scales are copied as they are, not rounded again.
-/// Equal encodings of any other kind are copied too.
+/// Equal encodings of any other kind are copied too. Between INT4 of equal groups and scales, of
+/// which only the target may not hold -8, each group without that code is copied, and each other
+/// one rounded anew.
 ///
 /// Weights that are NaN or infinite, or become infinite in the target, and scales that are not
 /// positive and finite (or not powers of two, for UE8M0) are refused with a `NonFiniteException`,
@@ -29,6 +32,7 @@ public final class Transcoder {
   private final Kernels kernels;
   private final MemorySegment scratch;
   private final Scratch layout;
+  private final Int4Scales int4Scales;
   private final TileReader reader;
   private final TileCheck check;
 
@@ -58,6 +62,10 @@ public final class Transcoder {
           long values = isInPlace(from) ? 0 : Math.multiplyExact(b.blockRows(), panel);
           yield of(panel, maxima, blocks, panel, values);
         }
+        case Encoding.Int4 i -> {
+          long panel = Math.min(cols, i.group() * Math.max(1L, TileCheck.PIECE / i.group()));
+          yield of(panel, maxima, panel / i.group(), 0, panel);
+        }
       };
     }
 
@@ -73,8 +81,10 @@ public final class Transcoder {
     }
   }
 
-  private Transcoder(Kernels kernels, Tile from, Tile to, MemorySegment scratch) {
+  private Transcoder(
+      Kernels kernels, Tile from, Tile to, Int4Scales int4Scales, MemorySegment scratch) {
     this.kernels = kernels;
+    this.int4Scales = int4Scales;
     this.from = from;
     this.to = to;
     this.scratch = scratch;
@@ -106,6 +116,12 @@ public final class Transcoder {
   /// @throws NonFiniteException as the class comment says
   /// @throws UnsupportedException unless `supports(from.encoding(), to.encoding())`
   public static void transcode(Kernels kernels, Tile from, Tile to, MemorySegment scratch) {
+    transcode(kernels, from, to, Int4Scales.LEAST_ERROR, scratch);
+  }
+
+  /// The same with a choice of how INT4 gets its scales.
+  public static void transcode(
+      Kernels kernels, Tile from, Tile to, Int4Scales int4Scales, MemorySegment scratch) {
     if (from.rows() != to.rows() || from.cols() != to.cols()) {
       throw new IllegalArgumentException(
           "tile of " + from.rows() + " x " + from.cols() + " to " + to.rows() + " x " + to.cols());
@@ -113,9 +129,9 @@ public final class Transcoder {
     if (!supports(from.encoding(), to.encoding())) {
       throw new UnsupportedException(
           "writing " + from.encoding() + " as " + to.encoding(),
-          "BF16 and F32, and E4M3 and INT8 with F32 scales, can be written");
+          "BF16 and F32, E4M3 and INT8 with F32 scales, and INT4 with BF16 scales, can be written");
     }
-    new Transcoder(kernels, from, to, scratch).run();
+    new Transcoder(kernels, from, to, int4Scales, scratch).run();
   }
 
   /// Refuses what `transcode` to an equal encoding would refuse, for a caller that takes the bytes
@@ -124,7 +140,7 @@ public final class Transcoder {
   /// @param scratch at least `scratchBytes` of the encoding to itself
   /// @throws NonFiniteException as the class comment says
   public static void check(Kernels kernels, Tile tile, MemorySegment scratch) {
-    new Transcoder(kernels, tile, tile, scratch).checkCopy();
+    new Transcoder(kernels, tile, tile, Int4Scales.LEAST_ERROR, scratch).checkCopy();
   }
 
   private void checkCopy() {
@@ -147,11 +163,12 @@ public final class Transcoder {
       case Encoding.Plain(ElementType type) -> writePlain(type);
       case Encoding.Channel(ElementType type, _) -> writeChannels(type);
       case Encoding.Block block -> writeBlocks(block);
+      case Encoding.Int4 int4 -> writeInt4(int4);
     }
   }
 
   private void copy() {
-    long bytes = from.encoding().type().bytes(Math.multiplyExact(from.rows(), from.cols()));
+    long bytes = from.encoding().codeBytes(Math.multiplyExact(from.rows(), from.cols()));
     MemorySegment.copy(from.codes(), from.codesOffset(), to.codes(), to.codesOffset(), bytes);
     if (from.encoding().equals(to.encoding())) {
       long scaleBytes = from.scaleBytes();
@@ -230,6 +247,68 @@ public final class Transcoder {
     }
   }
 
+  private void writeInt4(Encoding.Int4 to) {
+    boolean sameGroups =
+        from.encoding() instanceof Encoding.Int4 f
+            && f.group() == to.group()
+            && f.scaleType() == to.scaleType();
+    for (long row = 0; row < from.rows(); row++) {
+      if (sameGroups) {
+        for (long col = 0; col < from.cols(); col += to.group()) {
+          if (!copyGroup(to, row, col)) {
+            writeInt4(to, row, col, to.group());
+          }
+        }
+      } else {
+        for (long col = 0; col < from.cols(); col += layout.panelCols()) {
+          writeInt4(to, row, col, Math.min(layout.panelCols(), from.cols() - col));
+        }
+      }
+    }
+  }
+
+  /// Copies a group unless it holds a code that the target may not hold.
+  private boolean copyGroup(Encoding.Int4 encoding, long row, long col) {
+    long first = row * from.cols() + col;
+    long at = encoding.codeBytes(first);
+    long bytes = encoding.codeBytes(encoding.group());
+    if (encoding.least() > -8
+        && Int4Codes.countLeast(from.codes(), from.codesOffset() + at, bytes) > 0) {
+      return false;
+    }
+    MemorySegment.copy(
+        from.codes(), from.codesOffset() + at, to.codes(), to.codesOffset() + at, bytes);
+    long scale = encoding.scaleType().bytes(first / encoding.group());
+    long width = encoding.scaleType().bytes(1);
+    MemorySegment.copy(
+        from.scales(), from.scalesOffset() + scale, to.scales(), to.scalesOffset() + scale, width);
+    return true;
+  }
+
+  private void writeInt4(Encoding.Int4 encoding, long row, long col, long count) {
+    int group = encoding.group();
+    long groups = count / group;
+    reader.read(row, col, count, scratch, layout.values());
+    scratch.asSlice(layout.maxima(), Float.BYTES * groups).fill((byte) 0);
+    kernels.absmax(scratch, layout.values(), group, scratch, layout.maxima(), count);
+    for (long i = 0; i < groups; i++) {
+      long at = layout.maxima() + Float.BYTES * i;
+      float absmax = check.magnitude(scratch.get(F32, at));
+      if (int4Scales == Int4Scales.ABSMAX) {
+        scratch.set(F32, at, ScaleRule.INT4.scale(absmax));
+      }
+    }
+    if (int4Scales == Int4Scales.LEAST_ERROR) {
+      kernels.searchInt4(scratch, layout.values(), group, scratch, layout.maxima(), count);
+    }
+    long first = row * from.cols() + col;
+    long codes = to.codesOffset() + encoding.codeBytes(first);
+    kernels.encodeInt4(
+        scratch, layout.values(), scratch, layout.maxima(), group, to.codes(), codes, count);
+    long scales = to.scalesOffset() + Short.BYTES * (first / group);
+    kernels.encodeBf16(scratch, layout.maxima(), to.scales(), scales, groups);
+  }
+
   private void writeScales(ScaleRule rule, long count, long scalesOffset) {
     for (long i = 0; i < count; i++) {
       float absmax = check.magnitude(scratch.get(F32, layout.maxima() + Float.BYTES * i));
@@ -259,7 +338,7 @@ public final class Transcoder {
     }
     return TileReader.canRead(from)
         && switch (to) {
-          case Encoding.Plain _ -> false;
+          case Encoding.Plain _, Encoding.Int4 _ -> false;
           case Encoding.Channel t ->
               from instanceof Encoding.Channel f
                   && f.type() == t.type()
@@ -291,6 +370,7 @@ public final class Transcoder {
           (b.type() == ElementType.F8_E4M3
                   || (b.type() == ElementType.I8 && b.scaleFormat() == ScaleFormat.FLOAT))
               && b.scaleType() == ElementType.F32;
+      case Encoding.Int4 i -> i.scaleType() == ElementType.BF16;
     };
   }
 

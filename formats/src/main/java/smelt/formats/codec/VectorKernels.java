@@ -909,4 +909,82 @@ final class VectorKernels implements Kernels {
     }
     return i;
   }
+
+  @Override
+  public void decodeInt4(
+      MemorySegment codes,
+      long codesOffset,
+      MemorySegment scales,
+      long scalesOffset,
+      long block,
+      MemorySegment out,
+      long outOffset,
+      long count) {
+    if (!isOffHeap(codes, out)) {
+      SCALAR.decodeInt4(codes, codesOffset, scales, scalesOffset, block, out, outOffset, count);
+      return;
+    }
+    for (long start = 0, b = 0; start < count; b++) {
+      long n = Math.min(block, count - start);
+      long inAt = codesOffset + start / 2;
+      long scaleAt = scalesOffset + Float.BYTES * b;
+      long outAt = outOffset + Float.BYTES * start;
+      long done = VectorInt4.decode(codes, inAt, scales.get(F32, scaleAt), out, outAt, n);
+      if (done < n) {
+        inAt += done / 2;
+        outAt += Float.BYTES * done;
+        SCALAR.decodeInt4(codes, inAt, scales, scaleAt, n, out, outAt, n - done);
+      }
+      start += n;
+    }
+  }
+
+  @Override
+  public void encodeInt4(
+      MemorySegment in,
+      long inOffset,
+      MemorySegment scales,
+      long scalesOffset,
+      long block,
+      MemorySegment out,
+      long outOffset,
+      long count) {
+    if (!isOffHeap(in, out)) {
+      SCALAR.encodeInt4(in, inOffset, scales, scalesOffset, block, out, outOffset, count);
+      return;
+    }
+    for (long start = 0, b = 0; start < count; b++) {
+      long n = Math.min(block, count - start);
+      long inAt = inOffset + Float.BYTES * start;
+      long scaleAt = scalesOffset + Float.BYTES * b;
+      long outAt = outOffset + start / 2;
+      long done = VectorInt4.encode(in, inAt, scales.get(F32, scaleAt), out, outAt, n);
+      if (done < n) {
+        inAt += Float.BYTES * done;
+        outAt += done / 2;
+        SCALAR.encodeInt4(in, inAt, scales, scaleAt, n, out, outAt, n - done);
+      }
+      start += n;
+    }
+  }
+
+  @Override
+  public void searchInt4(
+      MemorySegment in,
+      long inOffset,
+      long block,
+      MemorySegment scales,
+      long scalesOffset,
+      long count) {
+    if (!isOffHeap(in, scales)) {
+      SCALAR.searchInt4(in, inOffset, block, scales, scalesOffset, count);
+      return;
+    }
+    for (long start = 0, b = 0; start < count; start += block, b++) {
+      long inAt = inOffset + Float.BYTES * start;
+      long scaleAt = scalesOffset + Float.BYTES * b;
+      long n = Math.min(block, count - start);
+      scales.set(F32, scaleAt, VectorInt4.search(in, inAt, n, scales.get(F32, scaleAt)));
+    }
+  }
 }

@@ -318,7 +318,7 @@ class CheckpointRefusalTest {
   void refusesFormatsThatItDoesNotRead() throws IOException {
     CheckpointDraft packed =
         fp8().retype(Q_A, ElementType.I32, 96, 24).add(FIRST, Q_A + "_shape", ElementType.I64, 2);
-    assertThat(refusal(packed)).contains("compressed-tensors packed weights");
+    assertThat(refusal(packed)).contains("a weight of type I32");
     CheckpointDraft perTensor =
         fp8().remove(Q_A + "_scale_inv").add(FIRST, Q_A + "_scale", ElementType.F32);
     assertThat(refusal(perTensor)).contains("one scale for a whole tensor");

@@ -11,6 +11,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import smelt.formats.BadInputException;
 import smelt.formats.ElementType;
+import smelt.formats.Shape;
+import smelt.formats.UnsupportedException;
 import smelt.formats.checkpoint.SyntheticCheckpoint.Form;
 import smelt.formats.codec.Encoding;
 import smelt.formats.codec.ScaleFormat;
@@ -57,6 +59,61 @@ class EncodingsTest {
   void readsChannelScalesWithoutASecondDimensionAndInBf16() throws IOException {
     CheckpointDraft draft = llama(Form.INT8_CHANNEL).retype(O + "_scale", ElementType.BF16, 192);
     assertThat(of(draft)).isEqualTo(new Encoding.Channel(ElementType.I8, ElementType.BF16));
+  }
+
+  /// The draft with its one weight packed, eight codes to a word.
+  private static CheckpointDraft packed(ElementType scales, long... scaleShape) {
+    return llama(Form.BF16)
+        .remove(O)
+        .add("model.safetensors", O + "_packed", ElementType.I32, 192, 24)
+        .add("model.safetensors", O + "_scale", scales, scaleShape)
+        .add("model.safetensors", O + "_shape", ElementType.I64, 2);
+  }
+
+  @Test
+  void readsPackedInt4WithGroupsOfAnySize() throws IOException {
+    Weight weight = open(packed(ElementType.BF16, 192, 6)).weight(O).orElseThrow();
+    assertThat(weight.encoding()).isEqualTo(new Encoding.Int4(32, ElementType.BF16, -8));
+    assertThat(weight.shape()).isEqualTo(Shape.of(192, 192));
+    assertThat(weight.codes().name()).isEqualTo(O + "_packed");
+    assertThat(weight.bytes()).isEqualTo(192 * 96 + 192 * 12);
+    assertThat(of(packed(ElementType.F16, 192, 1)))
+        .isEqualTo(new Encoding.Int4(192, ElementType.F16, -8));
+    assertThat(of(packed(ElementType.F32, 192, 24)))
+        .isEqualTo(new Encoding.Int4(8, ElementType.F32, -8));
+    assertThat(open(packed(ElementType.BF16, 192, 6)).leftovers())
+        .extracting(Leftover::reason)
+        .containsExactly(Leftover.Reason.PACKED_SHAPE);
+  }
+
+  @Test
+  void refusesPackedCodesWhoseScalesFitNoGroupsOrAreAbsent() {
+    assertThatThrownBy(() -> open(packed(ElementType.BF16, 192, 7)))
+        .isInstanceOf(BadInputException.class)
+        .hasMessageContaining("scales of type BF16 and shape [192, 7]");
+    assertThatThrownBy(() -> open(packed(ElementType.I32, 192, 6)))
+        .isInstanceOf(BadInputException.class)
+        .hasMessageContaining("scales of type I32");
+    assertThatThrownBy(() -> open(packed(ElementType.BF16, 192, 6).remove(O + "_scale")))
+        .isInstanceOf(BadInputException.class)
+        .hasMessageContaining("packed codes without a scale");
+  }
+
+  @Test
+  void refusesPackedCodesInAnotherOrderOrWithZeroPoints() {
+    for (String ending : new String[] {"_g_idx", "_zero_point"}) {
+      CheckpointDraft draft =
+          packed(ElementType.BF16, 192, 6)
+              .add("model.safetensors", O + ending, ElementType.I32, 192);
+      assertThatThrownBy(() -> open(draft))
+          .isInstanceOf(UnsupportedException.class)
+          .hasMessageContaining(ending.equals("_g_idx") ? "activation order" : "asymmetric");
+    }
+    CheckpointDraft bytes =
+        packed(ElementType.BF16, 192, 6).retype(O + "_packed", ElementType.U8, 192, 96);
+    assertThatThrownBy(() -> open(bytes))
+        .isInstanceOf(UnsupportedException.class)
+        .hasMessageContaining("packed weights of type U8");
   }
 
   @Test

@@ -95,10 +95,11 @@ final class NaiveTranscoder {
       case Encoding.Block b ->
           row / b.blockRows() * Math.ceilDiv(tile.cols(), (long) b.blockCols())
               + col / b.blockCols();
+      case Encoding.Int4 i -> (row * tile.cols() + col) / i.group();
     };
   }
 
-  private static float value(Tile tile, long row, long col) {
+  static float value(Tile tile, long row, long col) {
     long i = row * tile.cols() + col;
     ElementType type = tile.encoding().type();
     MemorySegment codes = tile.codes();
@@ -107,6 +108,11 @@ final class NaiveTranscoder {
           ? codes.get(Layouts.F32, tile.codesOffset() + 4 * i)
           : (float) sixteenBits(type, codes.get(Layouts.U16, tile.codesOffset() + 2 * i) & 0xFFFF);
     }
+    float scale = TestTiles.scale(tile, scaleIndex(tile, row, col));
+    if (tile.encoding() instanceof Encoding.Int4) {
+      int word = codes.get(Layouts.U32, tile.codesOffset() + i / 8 * 4);
+      return (float) ((double) (word >>> (4 * (i % 8)) & 15) - 8) * scale;
+    }
     byte code = codes.get(Layouts.U8, tile.codesOffset() + i);
     double decoded =
         switch (type) {
@@ -114,7 +120,7 @@ final class NaiveTranscoder {
           case F8_E5M2 -> Oracle.e5m2(code & 0xFF);
           default -> code;
         };
-    return (float) (decoded * TestTiles.scale(tile, scaleIndex(tile, row, col)));
+    return (float) (decoded * scale);
   }
 
   private static double sixteenBits(ElementType type, int code) {

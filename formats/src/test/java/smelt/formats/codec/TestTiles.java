@@ -21,7 +21,7 @@ final class TestTiles {
     long scaleBytes = encoding.scaleShape(shape).map(s -> s.bytes(scaleType(encoding))).orElse(0L);
     return new Tile(
         encoding,
-        guarded(arena, shape.bytes(encoding.type())),
+        guarded(arena, encoding.codeBytes(shape.elements())),
         GUARDED,
         guarded(arena, scaleBytes),
         GUARDED,
@@ -46,6 +46,10 @@ final class TestTiles {
             tile.codes().set(Layouts.U16, GUARDED + 2 * i, Scalars.encodeBf16((float) value));
         case F16 ->
             tile.codes().set(Layouts.U16, GUARDED + 2 * i, Float.floatToFloat16((float) value));
+        case I32 -> {
+          int pair = random.nextInt(256);
+          tile.codes().set(Layouts.U8, GUARDED + i / 2, (byte) pair);
+        }
         case I64 -> tile.codes().set(Layouts.U32, GUARDED + 8 * i, random.nextInt());
         default -> tile.codes().set(Layouts.U8, GUARDED + i, code(encoding.type(), random));
       }
@@ -70,17 +74,25 @@ final class TestTiles {
   }
 
   static float scale(Tile tile, long index) {
-    return scaleType(tile.encoding()) == ElementType.F32
-        ? tile.scales().get(Layouts.F32, tile.scalesOffset() + 4 * index)
-        : Scalars.decodeBf16(tile.scales().get(Layouts.U16, tile.scalesOffset() + 2 * index));
+    return switch (scaleType(tile.encoding())) {
+      case BF16 ->
+          Scalars.decodeBf16(tile.scales().get(Layouts.U16, tile.scalesOffset() + 2 * index));
+      case F16 ->
+          Scalars.decodeF16(tile.scales().get(Layouts.U16, tile.scalesOffset() + 2 * index));
+      default -> tile.scales().get(Layouts.F32, tile.scalesOffset() + 4 * index);
+    };
   }
 
   static void setScale(Tile tile, long index, float scale) {
-    if (scaleType(tile.encoding()) == ElementType.F32) {
-      tile.scales().set(Layouts.F32, tile.scalesOffset() + 4 * index, scale);
-    } else {
-      short bits = (short) (Float.floatToRawIntBits(scale) >>> 16);
-      tile.scales().set(Layouts.U16, tile.scalesOffset() + 2 * index, bits);
+    switch (scaleType(tile.encoding())) {
+      case BF16 -> {
+        short bits = (short) (Float.floatToRawIntBits(scale) >>> 16);
+        tile.scales().set(Layouts.U16, tile.scalesOffset() + 2 * index, bits);
+      }
+      case F16 ->
+          tile.scales()
+              .set(Layouts.U16, tile.scalesOffset() + 2 * index, Float.floatToFloat16(scale));
+      default -> tile.scales().set(Layouts.F32, tile.scalesOffset() + 4 * index, scale);
     }
   }
 
@@ -114,11 +126,13 @@ final class TestTiles {
       scaleRows = row / b.blockRows() * Math.ceilDiv(tile.cols(), (long) b.blockCols());
     } else if (tile.encoding() instanceof Encoding.Channel) {
       scaleRows = row;
+    } else if (tile.encoding() instanceof Encoding.Int4 i) {
+      scaleRows = row * tile.cols() / i.group();
     }
     return new Tile(
         tile.encoding(),
         tile.codes(),
-        tile.codesOffset() + tile.encoding().type().bytes(row * tile.cols()),
+        tile.codesOffset() + tile.encoding().codeBytes(row * tile.cols()),
         tile.scales(),
         tile.scalesOffset() + scaleType(tile.encoding()).bytes(scaleRows),
         rows,
@@ -140,10 +154,6 @@ final class TestTiles {
   }
 
   static ElementType scaleType(Encoding encoding) {
-    return switch (encoding) {
-      case Encoding.Plain _ -> ElementType.F32;
-      case Encoding.Block b -> b.scaleType();
-      case Encoding.Channel c -> c.scaleType();
-    };
+    return encoding.scales().orElse(ElementType.F32);
   }
 }

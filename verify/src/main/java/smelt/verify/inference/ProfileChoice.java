@@ -15,6 +15,7 @@ import smelt.verify.quality.TensorScore;
 /// | result | profile |
 /// |---|---|
 /// | every weight has the source's bits | `lossless` |
+/// | INT4 routed experts | `int4-experts` |
 /// | INT8 weights, activations rounded | `w8a8` |
 /// | INT8 weights, activations as they are | `int8-weight` |
 /// | FP8 weights | `fp8` |
@@ -36,6 +37,9 @@ public final class ProfileChoice {
     }
     List<Weight> coded =
         result.weights().stream().filter(w -> !(w.encoding() instanceof Encoding.Plain)).toList();
+    if (coded.stream().anyMatch(weight -> weight.encoding() instanceof Encoding.Int4)) {
+      return Profile.INT4_EXPERTS;
+    }
     if (coded.stream().noneMatch(weight -> weight.encoding().type() == ElementType.I8)) {
       return coded.isEmpty() ? Profile.BF16 : Profile.FP8;
     }

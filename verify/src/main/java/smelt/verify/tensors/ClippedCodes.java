@@ -12,6 +12,7 @@ import smelt.formats.ElementType;
 /// | INT8 | 127 (`0x7F`), -127 (`0x81`), and -128 (`0x80`), which no converter should write |
 /// | E4M3 | 448 (`0x7E`), -448 (`0xFE`) |
 /// | E5M2 | 57344 (`0x7B`), -57344 (`0xFB`) |
+/// | INT4 | 7, -7 and -8: stored 15, 1 and 0 |
 final class ClippedCodes {
 
   private static final ValueLayout.OfLong U64 =
@@ -23,12 +24,14 @@ final class ClippedCodes {
 
   private ClippedCodes() {}
 
-  /// @param type one that has scales
+  /// @param type that of the tensor of codes, one that has scales; I32 holds INT4
+  /// @param count bytes of codes
   static long count(ElementType type, MemorySegment codes, long count) {
     return switch (type) {
       case I8 -> int8(codes, count);
       case F8_E4M3 -> magnitude(0x7E, codes, count);
       case F8_E5M2 -> magnitude(0x7B, codes, count);
+      case I32 -> int4(codes, count);
       default -> throw new IllegalArgumentException("no ends of a range for " + type);
     };
   }
@@ -42,6 +45,17 @@ final class ClippedCodes {
     }
     for (long i = whole; i < count; i++) {
       found += (codes.get(ValueLayout.JAVA_BYTE, i) & 0x7F) == code ? 1 : 0;
+    }
+    return found;
+  }
+
+  /// A stored half is 0, 1 or 15 when one more than it, in four bits, is at most 2.
+  private static long int4(MemorySegment codes, long bytes) {
+    long found = 0;
+    for (long i = 0; i < bytes; i++) {
+      int pair = codes.get(ValueLayout.JAVA_BYTE, i);
+      found += (pair + 1 & 15) <= 2 ? 1 : 0;
+      found += ((pair >> 4) + 1 & 15) <= 2 ? 1 : 0;
     }
     return found;
   }

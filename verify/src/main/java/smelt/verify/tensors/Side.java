@@ -50,6 +50,7 @@ final class Side {
         case Encoding.Channel c -> new Scales(c.scaleType(), 1, 1);
         case Encoding.Block b ->
             new Scales(b.scaleType(), b.blockRows(), Math.ceilDiv(cols, (long) b.blockCols()));
+        case Encoding.Int4 i -> new Scales(i.scaleType(), 1, cols / i.group());
       };
     }
 
@@ -80,7 +81,7 @@ final class Side {
     if (cut.rows() == 0) {
       return 0;
     }
-    long codes = weight.encoding().type().bytes(Math.multiplyExact(cut.mostRows(), cut.cols()));
+    long codes = weight.encoding().codeBytes(Math.multiplyExact(cut.mostRows(), cut.cols()));
     long scales = Scales.of(weight.encoding(), cut.cols()).mostBytes(cut.mostRows());
     return align(codes)
         + align(scales)
@@ -113,7 +114,7 @@ final class Side {
   }
 
   private long bytes(long rows) {
-    return weight.encoding().type().bytes(Math.multiplyExact(rows, cut.cols()));
+    return weight.encoding().codeBytes(Math.multiplyExact(rows, cut.cols()));
   }
 
   /// The first row behind `row` that has other scales.
@@ -156,9 +157,11 @@ final class Side {
     for (long i = 0; i < scaleCount; i++) {
       long at = scalesAt + scales.type().bytes(i);
       range.add(
-          scales.type() == ElementType.BF16
-              ? Float.intBitsToFloat(memory.get(U16, at) << 16)
-              : memory.get(F32, at));
+          switch (scales.type()) {
+            case BF16 -> Float.intBitsToFloat(memory.get(U16, at) << 16);
+            case F16 -> Float.float16ToFloat(memory.get(U16, at));
+            default -> memory.get(F32, at);
+          });
     }
   }
 }

@@ -98,6 +98,7 @@ record PlainOracle(
         switch (weight.encoding()) {
           case Encoding.Plain _ -> throw new IllegalStateException();
           case Encoding.Channel _ -> row;
+          case Encoding.Int4 i -> (row * cols + col) / i.group();
           case Encoding.Block b ->
               row / b.blockRows() * ((cols + b.blockCols() - 1) / b.blockCols())
                   + col / b.blockCols();
