@@ -7,6 +7,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.security.MessageDigest;
+import java.util.List;
 import java.util.OptionalLong;
 import java.util.function.LongConsumer;
 import java.util.zip.CRC32C;
@@ -89,7 +90,7 @@ public final class GgufExport {
       return new Memory(
           Math.max(source, RowReader.memoryBytes(slab.weight(), rows, slab.cols())),
           Math.max(values, floats),
-          Math.max(turned, slab.transposed() ? floats : 0),
+          Math.max(turned, slab.order() == Slab.Order.PLAIN ? 0 : floats),
           Math.max(encoded, type.bytes(elements)));
     }
   }
@@ -130,8 +131,13 @@ public final class GgufExport {
     GgufLayout layout = plan.layout();
     append(MemorySegment.ofArray(layout.header()));
     for (GgufPart part : plan.parts()) {
-      for (Slab slab : part.slabs()) {
-        slab(part.tensor().type(), slab);
+      switch (part.content()) {
+        case GgufMapping.Content.Weights(List<Slab> slabs) -> {
+          for (Slab slab : slabs) {
+            slab(part.tensor().type(), slab);
+          }
+        }
+        case GgufMapping.Content.Numbers(List<Float> values) -> numbers(values);
       }
       append(encoded.asSlice(0, layout.padding(part.tensor())).fill((byte) 0));
     }
@@ -144,7 +150,7 @@ public final class GgufExport {
 
   /// Rows of a slab that are handled together: all when they are turned.
   private static long rowsAtOnce(Slab slab) {
-    if (slab.transposed()) {
+    if (slab.order() != Slab.Order.PLAIN) {
       return slab.rows();
     }
     return Math.clamp(CHUNK_BYTES / Float.BYTES / slab.cols(), 1, slab.rows());
@@ -157,11 +163,12 @@ public final class GgufExport {
       long count = rows * slab.cols();
       reader.read(slab.weight(), slab.firstRow() + row, rows, slab.cols(), values);
       check(type, slab, row, count);
-      MemorySegment in = values;
-      if (slab.transposed()) {
-        turn(rows, slab.cols());
-        in = turned;
-      }
+      MemorySegment in =
+          switch (slab.order()) {
+            case PLAIN -> values;
+            case TRANSPOSED -> turn(rows, slab.cols());
+            case HALVES_BY_TURNS -> byTurns(rows, slab.cols());
+          };
       RowEncoder.encode(kernels, type, in, encoded, count);
       append(encoded.asSlice(0, type.bytes(count)));
     }
@@ -180,13 +187,32 @@ public final class GgufExport {
   }
 
   /// Makes columns of rows.
-  private void turn(long rows, long cols) {
+  private MemorySegment turn(long rows, long cols) {
     for (long row = 0; row < rows; row++) {
       for (long col = 0; col < cols; col++) {
         float value = values.get(F32, (row * cols + col) * Float.BYTES);
         turned.set(F32, (col * rows + row) * Float.BYTES, value);
       }
     }
+    return turned;
+  }
+
+  /// Puts rows of the first and the second half by turns.
+  private MemorySegment byTurns(long rows, long cols) {
+    long bytes = cols * Float.BYTES;
+    for (long row = 0; row < rows; row++) {
+      long from = row / 2 + (row % 2) * (rows / 2);
+      MemorySegment.copy(values, from * bytes, turned, row * bytes, bytes);
+    }
+    return turned;
+  }
+
+  private void numbers(List<Float> numbers) throws IOException {
+    MemorySegment out = encoded.asSlice(0, (long) numbers.size() * Float.BYTES);
+    for (int i = 0; i < numbers.size(); i++) {
+      out.set(F32, (long) i * Float.BYTES, numbers.get(i));
+    }
+    append(out);
   }
 
   private void append(MemorySegment bytes) throws IOException {

@@ -6,9 +6,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.SequencedMap;
 import smelt.formats.UnsupportedException;
-import smelt.formats.checkpoint.Architecture;
 import smelt.formats.checkpoint.Checkpoint;
-import smelt.formats.checkpoint.ModelConfig;
 import smelt.formats.gguf.GgmlType;
 import smelt.formats.gguf.GgufLayout;
 import smelt.formats.gguf.GgufValue;
@@ -47,35 +45,52 @@ public final class GgufPlan {
   /// Plans the file for a checkpoint.
   ///
   /// @param source the model that the checkpoint was read from: its tokenizer goes into the file
-  /// @throws UnsupportedException for an architecture, a setting or a tokenizer that llama.cpp's
-  ///   `deepseek2` cannot express
+  /// @throws UnsupportedException for an architecture, a setting or a tokenizer that llama.cpp
+  ///   cannot express
   /// @throws smelt.formats.BadInputException if the config or the tokenizer is damaged
   public static GgufPlan of(Checkpoint checkpoint, ModelSource source, GgufOptions options)
       throws IOException {
-    requireKnown(checkpoint);
-    ModelConfig config = checkpoint.config();
-    List<String> notes = new ArrayList<>();
-    DeepSeekTensors tensors = DeepSeekTensors.of(checkpoint, options.linear(), notes);
-    SequencedMap<String, GgufValue> metadata = new LinkedHashMap<>();
-    metadata.put("general.architecture", new GgufValue.Text(DeepSeekMetadata.ARCHITECTURE));
-    metadata.put("general.type", new GgufValue.Text("model"));
-    options.name().ifPresent(name -> metadata.put("general.name", new GgufValue.Text(name)));
-    metadata.put("general.size_label", new GgufValue.Text(SizeLabel.of(tensors.layoutTensors())));
-    metadata.putAll(DeepSeekMetadata.of(config));
-    metadata.put("general.file_type", new GgufValue.U32(fileType(options.linear())));
-    metadata.put("general.quantization_version", new GgufValue.U32(2));
-    metadata.putAll(TokenizerMetadata.of(source, config, notes));
-    GgufLayout layout = GgufLayout.of(metadata, tensors.layoutTensors());
-    return new GgufPlan(
-        checkpoint, layout, metadata, tensors.parts(layout), tensors.dropped(), notes);
+    GgufMapping mapping = GgufMapping.of(checkpoint, options.types());
+    List<String> notes = new ArrayList<>(mapping.notes());
+    SequencedMap<String, GgufValue> metadata =
+        metadata(checkpoint, source, options, mapping, notes);
+    GgufLayout layout =
+        GgufLayout.of(
+            metadata, mapping.tensors().stream().map(GgufMapping.Tensor::layoutTensor).toList());
+    List<GgufPart> parts =
+        mapping.tensors().stream()
+            .map(tensor -> new GgufPart(layout.tensor(tensor.name()), tensor.content()))
+            .toList();
+    return new GgufPlan(checkpoint, layout, metadata, parts, mapping.dropped(), notes);
   }
 
-  private static void requireKnown(Checkpoint checkpoint) {
-    if (checkpoint.architecture() != Architecture.DEEPSEEK_V3) {
-      throw new UnsupportedException(
-          checkpoint.location() + ": GGUF of " + checkpoint.architecture().className(),
-          Architecture.DEEPSEEK_V3.className() + " can be written");
+  /// The metadata of a model, in the order of the file, without the keys of a split.
+  ///
+  /// @param notes where a missing tokenizer is mentioned
+  public static SequencedMap<String, GgufValue> metadata(
+      Checkpoint checkpoint,
+      ModelSource source,
+      GgufOptions options,
+      GgufMapping mapping,
+      List<String> notes)
+      throws IOException {
+    SequencedMap<String, GgufValue> metadata = new LinkedHashMap<>();
+    String architecture = GroupedMetadata.name(checkpoint.architecture());
+    metadata.put("general.architecture", new GgufValue.Text(architecture));
+    metadata.put("general.type", new GgufValue.Text("model"));
+    options.name().ifPresent(name -> metadata.put("general.name", new GgufValue.Text(name)));
+    List<GgufLayout.Tensor> tensors =
+        mapping.tensors().stream().map(GgufMapping.Tensor::layoutTensor).toList();
+    metadata.put("general.size_label", new GgufValue.Text(SizeLabel.of(tensors)));
+    switch (checkpoint.architecture()) {
+      case DEEPSEEK_V2, DEEPSEEK_V3, DEEPSEEK_V32 ->
+          metadata.putAll(DeepSeekMetadata.of(checkpoint.architecture(), checkpoint.config()));
+      case LLAMA, QWEN2, QWEN3_MOE, MIXTRAL -> metadata.putAll(GroupedMetadata.of(checkpoint));
     }
+    metadata.put("general.file_type", new GgufValue.U32(fileType(options.types().linear())));
+    metadata.put("general.quantization_version", new GgufValue.U32(2));
+    metadata.putAll(TokenizerMetadata.of(source, checkpoint.config(), notes));
+    return metadata;
   }
 
   /// llama.cpp's number for a file that is mostly of a type.

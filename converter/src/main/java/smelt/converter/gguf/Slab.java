@@ -4,11 +4,22 @@ import smelt.formats.checkpoint.Weight;
 
 /// Consecutive rows of a weight that become consecutive data of a tensor. A vector is one row.
 ///
-/// @param transposed whether the rows become columns
-record Slab(Weight weight, long firstRow, long rows, boolean transposed) {
+/// @param order where the numbers of the rows go
+public record Slab(Weight weight, long firstRow, long rows, Order order) {
+
+  /// How the numbers of a slab lie in the tensor.
+  public enum Order {
+    /// As in the weight.
+    PLAIN,
+    /// The rows become columns.
+    TRANSPOSED,
+    /// Rows of the first and the second half by turns: row `i` becomes row `2 i`, row `i + rows /
+    /// 2` row `2 i + 1`. So the pairs that are rotated together come to lie side by side.
+    HALVES_BY_TURNS
+  }
 
   static Slab whole(Weight weight) {
-    return new Slab(weight, 0, rows(weight), false);
+    return new Slab(weight, 0, rows(weight), Order.PLAIN);
   }
 
   static long rows(Weight weight) {
@@ -16,12 +27,17 @@ record Slab(Weight weight, long firstRow, long rows, boolean transposed) {
   }
 
   /// Elements of a row of the weight.
-  long cols() {
+  public long cols() {
     return weight.shape().dim(weight.shape().rank() - 1);
   }
 
   /// Elements of a row of the tensor.
-  long rowElements() {
-    return transposed ? rows : cols();
+  public long rowElements() {
+    return order == Order.TRANSPOSED ? rows : cols();
+  }
+
+  /// Rows of the tensor.
+  public long tensorRows() {
+    return order == Order.TRANSPOSED ? cols() : rows;
   }
 }

@@ -134,12 +134,12 @@ class GgufPlanTest {
 
   @Test
   void refusesOtherArchitecturesAndTypes() throws IOException {
-    Path qwen = folder.resolve("qwen");
-    SyntheticCheckpoint.of(Architecture.QWEN3_MOE).write(qwen);
-    assertThatThrownBy(() -> plan(qwen, GgmlType.F32))
+    Path sparse = folder.resolve("sparse");
+    SyntheticCheckpoint.of(Architecture.DEEPSEEK_V32).write(sparse);
+    assertThatThrownBy(() -> plan(sparse, GgmlType.F32))
         .isInstanceOf(UnsupportedException.class)
-        .hasMessageContaining("Qwen3MoeForCausalLM")
-        .hasMessageContaining("DeepseekV3ForCausalLM can be written");
+        .hasMessageContaining("DeepseekV32ForCausalLM")
+        .hasMessageContaining("indexer");
     assertThatThrownBy(() -> GgufOptions.of(GgmlType.Q4_K))
         .isInstanceOf(UnsupportedException.class)
         .hasMessageContaining("Q4_K");
