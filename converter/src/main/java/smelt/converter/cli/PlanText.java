@@ -70,6 +70,7 @@ final class PlanText {
       lines.add(line("  %-44s %,17d  %s", file.name(), file.bytes().length, from));
     }
     lines.add(line("  %-44s %,17d", TargetPlan.MANIFEST, target.manifestBytes()));
+    target.notes().forEach(note -> lines.add("  note: " + note));
     addDropped(lines, "  tensors that are not in it", target.dropped());
     addDropped(lines, "  files that are not in it", target.leftOut());
   }

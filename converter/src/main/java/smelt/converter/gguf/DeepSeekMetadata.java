@@ -6,12 +6,13 @@ import java.util.OptionalInt;
 import java.util.SequencedMap;
 import smelt.formats.BadInputException;
 import smelt.formats.UnsupportedException;
+import smelt.formats.checkpoint.Architecture;
 import smelt.formats.checkpoint.ModelConfig;
 import smelt.formats.gguf.GgufValue;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
-/// The metadata that llama.cpp's `deepseek2` reads, from the config of a DeepSeek-V3.
+/// The metadata that llama.cpp's `deepseek2` reads, from the config of a DeepSeek-V2 or V3.
 ///
 /// Attention is described as the engine computes it, with one head of keys and values as wide as
 /// the low rank: `key_length` is kv rank + rope and `value_length` the kv rank; what the model
@@ -20,22 +21,47 @@ final class DeepSeekMetadata {
 
   static final String ARCHITECTURE = "deepseek2";
 
+  private final Architecture architecture;
   private final ModelConfig config;
   private final ObjectNode tree;
   private final SequencedMap<String, GgufValue> entries = new LinkedHashMap<>();
 
-  private DeepSeekMetadata(ModelConfig config) {
+  private DeepSeekMetadata(Architecture architecture, ModelConfig config) {
+    this.architecture = architecture;
     this.config = config;
     this.tree = config.tree();
   }
 
-  static SequencedMap<String, GgufValue> of(ModelConfig config) {
-    DeepSeekMetadata metadata = new DeepSeekMetadata(config);
+  static SequencedMap<String, GgufValue> of(Architecture architecture, ModelConfig config) {
+    DeepSeekMetadata metadata = new DeepSeekMetadata(architecture, config);
+    metadata.requireRecognised();
     metadata.sizes();
     metadata.rope();
     metadata.attention();
     metadata.experts();
     return metadata.entries;
+  }
+
+  /// The engine knows by the number of layers alone whether the query has a low rank; and its
+  /// groups of experts are ranked by the sum of their two best, where DeepSeek-V2 takes the best.
+  private void requireRecognised() {
+    int layers = config.numHiddenLayers();
+    boolean lite = layers == 27 || layers == 26 || (layers == 48 && config.vocabSize() == 128_256);
+    if (lite == config.qLoraRank().isPresent()) {
+      throw new UnsupportedException(
+          ModelConfig.FILE
+              + ": "
+              + layers
+              + " layers "
+              + (lite ? "with" : "without")
+              + " q_lora_rank",
+          "llama.cpp's deepseek2 takes 26 and 27 layers, and no others, to be without");
+    }
+    if (config.topkMethod().filter("group_limited_greedy"::equals).isPresent()) {
+      throw new UnsupportedException(
+          ModelConfig.FILE + ": topk_method group_limited_greedy",
+          "llama.cpp's deepseek2 ranks groups by their two best experts, as noaux_tc does");
+    }
   }
 
   private void sizes() {
@@ -127,7 +153,10 @@ final class DeepSeekMetadata {
   }
 
   private int gating() {
-    String function = config.text("scoring_func").orElse("sigmoid");
+    String function =
+        config
+            .text("scoring_func")
+            .orElse(architecture == Architecture.DEEPSEEK_V2 ? "softmax" : "sigmoid");
     return switch (function) {
       case "softmax" -> 1;
       case "sigmoid" -> 2;

@@ -130,4 +130,9 @@ final class CheckpointLayout implements TargetLayout {
   public List<Plan.Dropped> leftOut() {
     return List.of();
   }
+
+  @Override
+  public List<String> notes() {
+    return List.of();
+  }
 }

@@ -194,4 +194,9 @@ final class ExpertsLayout implements TargetLayout {
         .map(file -> new Plan.Dropped(file.from(), SIDE_FILE))
         .toList();
   }
+
+  @Override
+  public List<String> notes() {
+    return List.of();
+  }
 }

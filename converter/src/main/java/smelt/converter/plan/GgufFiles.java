@@ -1,6 +1,8 @@
 package smelt.converter.plan;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -10,8 +12,10 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.Set;
-import smelt.converter.gguf.GgufPart;
-import smelt.converter.gguf.GgufPlan;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import smelt.converter.gguf.GgufMapping;
+import smelt.converter.gguf.GgufMetadata;
 import smelt.converter.gguf.Slab;
 import smelt.converter.recipe.TargetSpec;
 import smelt.formats.Problem;
@@ -31,18 +35,31 @@ final class GgufFiles implements TargetLayout {
   private static final String SIDE_FILE = "GGUF holds what the runtime needs of it as metadata";
 
   private final int target;
-  private final GgufPlan gguf;
+  private final GgufMapping mapping;
+  private final SequencedMap<String, GgufValue> metadata;
+  private final List<String> notes;
   private final SideFiles sideFiles;
-  private final Map<String, List<Job.Piece>> pieces;
+  private final Map<String, List<Job.Piece>> pieces = new HashMap<>();
   private final List<Plan.Dropped> dropped = new ArrayList<>();
 
-  private GgufFiles(int target, GgufPlan gguf, List<Weight> weights, SideFiles sideFiles) {
+  private GgufFiles(
+      int target,
+      GgufMapping mapping,
+      SequencedMap<String, GgufValue> metadata,
+      List<String> notes,
+      List<Weight> weights,
+      SideFiles sideFiles) {
     this.target = target;
-    this.gguf = gguf;
+    this.mapping = mapping;
+    this.metadata = metadata;
+    this.notes = List.copyOf(notes);
     this.sideFiles = sideFiles;
-    this.pieces = pieces(gguf);
+    mapping
+        .places()
+        .forEach((weight, places) ->
+            pieces.put(weight.name(), places.stream().map(GgufFiles::piece).toList()));
     Map<String, String> reasons = new HashMap<>();
-    gguf.dropped().forEach(d -> reasons.put(d.weight(), d.reason()));
+    mapping.dropped().forEach(d -> reasons.put(d.weight(), d.reason()));
     for (Weight weight : weights) {
       if (!pieces.containsKey(weight.name())) {
         String reason = reasons.getOrDefault(weight.name(), "llama.cpp has no place for it");
@@ -59,30 +76,24 @@ final class GgufFiles implements TargetLayout {
       List<Weight> weights,
       SideFiles sideFiles)
       throws IOException {
-    GgufPlan plan = GgufPlan.of(checkpoint, source, spec.gguf());
-    return new GgufFiles(target, plan, weights, sideFiles);
+    GgufMapping mapping = GgufMapping.of(checkpoint, spec.gguf().types());
+    List<String> notes = new ArrayList<>(mapping.notes());
+    SequencedMap<String, GgufValue> metadata =
+        GgufMetadata.of(checkpoint, source, spec.gguf(), mapping, notes);
+    return new GgufFiles(target, mapping, metadata, notes, weights, sideFiles);
   }
 
-  /// Where the rows of every weight go, by its name.
-  private static Map<String, List<Job.Piece>> pieces(GgufPlan gguf) {
-    Map<String, List<Job.Piece>> pieces = new HashMap<>();
-    for (GgufPart part : gguf.parts()) {
-      long at = 0;
-      for (Slab slab : part.slabs()) {
-        pieces
-            .computeIfAbsent(slab.weight().name(), _ -> new ArrayList<>())
-            .add(
-                new Job.Piece(
-                    part.tensor().name(),
-                    part.tensor().type(),
-                    at,
-                    slab.firstRow(),
-                    slab.rows(),
-                    slab.transposed()));
-        at += part.tensor().type().bytes(Math.multiplyExact(slab.rows(), slab.cols()));
-      }
-    }
-    return pieces;
+  private static Job.Piece piece(GgufMapping.Place place) {
+    GgufMapping.Tensor tensor = place.tensor();
+    Slab slab = place.slab();
+    long rowBytes = tensor.type().bytes(tensor.dims().getFirst());
+    return new Job.Piece(
+        tensor.name(),
+        tensor.type(),
+        Math.multiplyExact(rowBytes, place.tensorRow()),
+        slab.firstRow(),
+        slab.rows(),
+        slab.order());
   }
 
   @Override
@@ -96,7 +107,7 @@ final class GgufFiles implements TargetLayout {
 
   /// The distance after which the pieces repeat: a piece must lie in one tile.
   private static long rowStep(List<Job.Piece> pieces) {
-    if (pieces.size() == 1) {
+    if (pieces.size() == 1 && pieces.getFirst().order() == Slab.Order.PLAIN) {
       return 1;
     }
     String first = pieces.getFirst().tensor();
@@ -118,47 +129,67 @@ final class GgufFiles implements TargetLayout {
   @Override
   public List<TargetPlan.Shard> shards(List<Unit> units) {
     List<Integer> used = new ArrayList<>();
-    List<List<GgufLayout.Tensor>> contents = new ArrayList<>();
+    List<Set<String>> contents = new ArrayList<>();
     for (int u = 0; u < units.size(); u++) {
-      List<GgufLayout.Tensor> tensors = tensors(units.get(u));
+      Set<String> tensors = tensors(units.get(u));
       if (!tensors.isEmpty()) {
         used.add(u);
         contents.add(tensors);
       }
     }
+    SortedMap<String, byte[]> constants = constants();
     List<TargetPlan.Shard> shards = new ArrayList<>();
     for (int i = 0; i < used.size(); i++) {
-      GgufSplit split = new GgufSplit(i, used.size(), gguf.parts().size());
+      SortedMap<String, byte[]> own = i == 0 ? constants : new TreeMap<>();
+      contents.get(i).addAll(own.keySet());
+      GgufSplit split = new GgufSplit(i, used.size(), mapping.tensors().size());
       String name = used.size() == 1 ? STEM + ".gguf" : split.fileName(STEM);
-      GgufLayout layout = GgufLayout.of(metadata(split), contents.get(i));
-      shards.add(new TargetPlan.Shard(used.get(i), name, new ShardLayout.Gguf(layout)));
+      GgufLayout layout = GgufLayout.of(metadata(split), inOrder(contents.get(i)));
+      shards.add(new TargetPlan.Shard(used.get(i), name, new ShardLayout.Gguf(layout), own));
     }
     return shards;
   }
 
-  /// A unit's tensors in the order of the whole file.
-  private List<GgufLayout.Tensor> tensors(Unit unit) {
+  private Set<String> tensors(Unit unit) {
     Set<String> names = new HashSet<>();
     for (Job job : unit.jobs()) {
       job.output(target).ifPresent(output -> names.addAll(output.tensors()));
     }
-    return gguf.parts().stream()
-        .map(GgufPart::tensor)
+    return names;
+  }
+
+  /// The tensors of a file in the order of the whole model.
+  private List<GgufLayout.Tensor> inOrder(Set<String> names) {
+    return mapping.tensors().stream()
         .filter(tensor -> names.contains(tensor.name()))
         .map(t -> new GgufLayout.Tensor(t.name(), t.type(), t.dims()))
         .toList();
   }
 
+  /// Tensors whose numbers follow from the config, as F32.
+  private SortedMap<String, byte[]> constants() {
+    SortedMap<String, byte[]> constants = new TreeMap<>();
+    for (GgufMapping.Tensor tensor : mapping.tensors()) {
+      if (tensor.content() instanceof GgufMapping.Content.Numbers(List<Float> values)) {
+        ByteBuffer bytes =
+            ByteBuffer.allocate(Float.BYTES * values.size()).order(ByteOrder.LITTLE_ENDIAN);
+        values.forEach(bytes::putFloat);
+        constants.put(tensor.name(), bytes.array());
+      }
+    }
+    return constants;
+  }
+
   private SequencedMap<String, GgufValue> metadata(GgufSplit split) {
     if (split.count() == 1) {
-      return gguf.metadata();
+      return metadata;
     }
-    SequencedMap<String, GgufValue> metadata = new LinkedHashMap<>();
+    SequencedMap<String, GgufValue> entries = new LinkedHashMap<>();
     if (split.number() == 0) {
-      metadata.putAll(gguf.metadata());
+      entries.putAll(metadata);
     }
-    metadata.putAll(split.metadata());
-    return metadata;
+    entries.putAll(split.metadata());
+    return entries;
   }
 
   @Override
@@ -176,5 +207,10 @@ final class GgufFiles implements TargetLayout {
     return sideFiles.carried().stream()
         .map(file -> new Plan.Dropped(file.from(), SIDE_FILE))
         .toList();
+  }
+
+  @Override
+  public List<String> notes() {
+    return notes;
   }
 }

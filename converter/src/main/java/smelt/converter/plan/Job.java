@@ -2,6 +2,8 @@ package smelt.converter.plan;
 
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
+import smelt.converter.gguf.Slab;
 import smelt.formats.checkpoint.Weight;
 import smelt.formats.codec.Encoding;
 import smelt.formats.experts.ExpertFormat;
@@ -38,9 +40,7 @@ public record Job(Weight weight, List<Output> outputs) {
 
       @Override
       public List<String> tensors() {
-        return java.util.stream.Stream.of(Optional.of(name), scale, offset)
-            .flatMap(Optional::stream)
-            .toList();
+        return Stream.of(Optional.of(name), scale, offset).flatMap(Optional::stream).toList();
       }
     }
 
@@ -55,9 +55,7 @@ public record Job(Weight weight, List<Output> outputs) {
 
       @Override
       public List<String> tensors() {
-        return slices.stream()
-            .flatMap(slice -> java.util.stream.Stream.of(slice.weight(), slice.scale()))
-            .toList();
+        return slices.stream().flatMap(slice -> Stream.of(slice.weight(), slice.scale())).toList();
       }
     }
 
@@ -87,9 +85,10 @@ public record Job(Weight weight, List<Output> outputs) {
   /// Rows of a weight that become consecutive data of a tensor.
   ///
   /// @param at first byte within the tensor
-  /// @param transposed whether the rows become columns
+  /// @param order where the numbers of the rows go; rows in another order than their own are
+  ///   handled together
   public record Piece(
-      String tensor, GgmlType type, long at, long firstRow, long rows, boolean transposed) {}
+      String tensor, GgmlType type, long at, long firstRow, long rows, Slab.Order order) {}
 
   /// Whether this output holds the source's bytes as they are.
   public boolean copies(Output.Tensor output) {

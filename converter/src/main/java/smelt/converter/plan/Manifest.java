@@ -166,6 +166,9 @@ public final class Manifest {
     for (TargetPlan.Shard shard : target.shards()) {
       origins(plan.units().get(shard.unit()), targetIndex)
           .forEach((tensor, origin) -> lines.add(line(tensor, shard, origin, digests)));
+      for (String constant : shard.constants().keySet()) {
+        lines.add(line(constant, shard, new Origin(false, List.of()), digests));
+      }
     }
     return lines;
   }

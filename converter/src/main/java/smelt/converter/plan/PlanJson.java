@@ -51,6 +51,9 @@ public final class PlanJson {
           json.lines("dropped by " + target.spec().name(), target.dropped());
           json.lines("left_out by " + target.spec().name(), target.leftOut());
         }
+        if (!target.notes().isEmpty()) {
+          json.lines("notes of " + target.spec().name(), target.notes());
+        }
       }
     }
   }

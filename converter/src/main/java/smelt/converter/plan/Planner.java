@@ -106,6 +106,7 @@ public final class Planner {
         layout.smallFiles(units, shards),
         layout.dropped(),
         layout.leftOut(),
+        layout.notes(),
         0);
   }
 

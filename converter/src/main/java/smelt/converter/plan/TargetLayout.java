@@ -52,4 +52,7 @@ sealed interface TargetLayout permits CheckpointLayout, ExpertsLayout, GgufFiles
 
   /// The source's files that come along to other targets, but not to this one.
   List<Plan.Dropped> leftOut();
+
+  /// What else there is to know about the target, as sentences.
+  List<String> notes();
 }

@@ -2,6 +2,8 @@ package smelt.converter.plan;
 
 import java.util.List;
 import java.util.Optional;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import smelt.converter.recipe.TargetSpec;
 
 /// Everything that one target's folder will hold.
@@ -12,6 +14,7 @@ import smelt.converter.recipe.TargetSpec;
 /// @param smallFiles everything but shards and manifest, with their bytes
 /// @param dropped source tensors that this target has no use for, each with the reason
 /// @param leftOut source files that do not come along to this target, each with the reason
+/// @param notes what else there is to know, as sentences
 /// @param manifestBytes size of `manifest.json`, whose digests are known only in the end
 public record TargetPlan(
     TargetSpec spec,
@@ -20,6 +23,7 @@ public record TargetPlan(
     List<SmallFile> smallFiles,
     List<Plan.Dropped> dropped,
     List<Plan.Dropped> leftOut,
+    List<String> notes,
     long manifestBytes) {
 
   public static final String MANIFEST = "manifest.json";
@@ -29,12 +33,21 @@ public record TargetPlan(
     smallFiles = List.copyOf(smallFiles);
     dropped = List.copyOf(dropped);
     leftOut = List.copyOf(leftOut);
+    notes = List.copyOf(notes);
   }
 
   /// One shard, laid out to the byte.
   ///
   /// @param unit index of the unit that it holds
-  public record Shard(int unit, String name, ShardLayout layout) {}
+  /// @param constants bytes of the tensors that are made of no weight, by name
+  public record Shard(
+      int unit, String name, ShardLayout layout, SortedMap<String, byte[]> constants) {
+
+    /// A shard whose tensors are all made of weights.
+    public Shard(int unit, String name, ShardLayout layout) {
+      this(unit, name, layout, new TreeMap<>());
+    }
+  }
 
   /// The shard of a unit, if there is one.
   ///
@@ -44,7 +57,7 @@ public record TargetPlan(
   }
 
   TargetPlan withManifestBytes(long bytes) {
-    return new TargetPlan(spec, folder, shards, smallFiles, dropped, leftOut, bytes);
+    return new TargetPlan(spec, folder, shards, smallFiles, dropped, leftOut, notes, bytes);
   }
 
   /// A small file whose bytes the plan already knows: config, index, description, and the source's

@@ -5,18 +5,20 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Function;
 import java.util.stream.Stream;
 import smelt.converter.DidYouMean;
 import smelt.converter.gguf.GgufOptions;
+import smelt.converter.gguf.GgufTypes;
 import smelt.formats.experts.ExpertPacker;
 import smelt.formats.gguf.GgmlType;
 
 /// Reads the choices of targets that are no checkpoints: `numa` and `rule` of experts in the order
-/// of a CPU's kernels, `type` of GGUF.
+/// of a CPU's kernels, `type` and `types` of GGUF.
 final class ChoicesReader {
 
   private static final List<String> TYPES =
-      Stream.of(GgmlType.values()).filter(GgufOptions::canWrite).map(ChoicesReader::name).toList();
+      Stream.of(GgmlType.values()).filter(GgufTypes::canWrite).map(ChoicesReader::name).toList();
 
   private final Mistakes mistakes;
 
@@ -53,22 +55,56 @@ final class ChoicesReader {
     return Optional.empty();
   }
 
-  /// The default where the key `type` is not there.
-  GgufOptions gguf(Fields fields) {
-    Optional<YamlNode.Scalar> type = fields.scalar("type", "a type of GGUF");
-    if (type.isEmpty()) {
-      return TargetSpec.DEFAULT_GGUF;
+  /// The default where neither `type` nor `types` is there.
+  ///
+  /// @param selectors what reads a role or an expression
+  GgufOptions gguf(Fields fields, Function<YamlNode.Scalar, Optional<Selector>> selectors) {
+    GgmlType linear =
+        fields
+            .scalar("type", "a type of GGUF")
+            .flatMap(this::type)
+            .orElse(TargetSpec.DEFAULT_GGUF.types().linear());
+    List<GgufTypes.Rule> rules = new ArrayList<>();
+    switch (fields.node("types").orElse(null)) {
+      case null -> {}
+      case YamlNode.Mapping map -> {
+        for (YamlNode.Entry entry : map.entries()) {
+          rule(entry, selectors).ifPresent(rules::add);
+        }
+      }
+      case YamlNode other ->
+          mistakes.add(
+              other.line(),
+              "types: " + other.kind(),
+              "a map from roles to types",
+              "write for example 'types: {attention.q_b: f16}'");
     }
-    String text = type.get().text();
-    if (TYPES.contains(text)) {
-      return GgufOptions.of(GgmlType.valueOf(text.toUpperCase(Locale.ROOT)));
+    return new GgufOptions(new GgufTypes(linear, rules), Optional.empty());
+  }
+
+  private Optional<GgufTypes.Rule> rule(
+      YamlNode.Entry entry, Function<YamlNode.Scalar, Optional<Selector>> selectors) {
+    Optional<Selector> selector = selectors.apply(new YamlNode.Scalar(entry.key(), entry.line()));
+    if (entry.value() instanceof YamlNode.Scalar scalar) {
+      Optional<GgmlType> type = type(scalar);
+      return selector.flatMap(s -> type.map(t -> new GgufTypes.Rule(s, t)));
     }
     mistakes.add(
-        type.get().line(),
-        "type: " + type.get().kind(),
+        entry.line(), entry.key() + ": " + entry.value().kind(), "a type of GGUF", "write one");
+    return Optional.empty();
+  }
+
+  private Optional<GgmlType> type(YamlNode.Scalar scalar) {
+    String text = scalar.text();
+    if (TYPES.contains(text)) {
+      return Optional.of(GgmlType.valueOf(text.toUpperCase(Locale.ROOT)));
+    }
+    mistakes.add(
+        scalar.line(),
+        "type: " + scalar.kind(),
         "one of " + String.join(", ", TYPES),
         DidYouMean.remedy(text, TYPES, "write one of them"));
-    return TargetSpec.DEFAULT_GGUF;
+    return Optional.empty();
   }
 
   private static String name(GgmlType type) {

@@ -7,6 +7,7 @@ import java.util.Locale;
 import java.util.Set;
 import smelt.formats.codec.ScaleFormat;
 import smelt.formats.files.Sha256;
+import smelt.formats.gguf.GgmlType;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.JsonNodeFactory;
 import tools.jackson.databind.node.ObjectNode;
@@ -81,7 +82,14 @@ public record Recipe(
           entry.put("numa", spec.experts().numa());
           entry.put("rule", spec.experts().rule().name().toLowerCase(Locale.ROOT));
         }
-        case GGUF -> entry.put("type", spec.gguf().linear().name().toLowerCase(Locale.ROOT));
+        case GGUF -> {
+          entry.put("type", typeName(spec.gguf().types().linear()));
+          ObjectNode types = entry.putObject("types");
+          spec.gguf()
+              .types()
+              .rules()
+              .forEach(rule -> types.put(rule.selector().text(), typeName(rule.type())));
+        }
       }
       spec.bounds().ifPresent(bounds -> entry.set("bounds", bounds.json()));
     }
@@ -89,6 +97,10 @@ public record Recipe(
     json.put("copy_code", copyCode);
     json.put("shard_size", shardSize);
     return json;
+  }
+
+  private static String typeName(GgmlType type) {
+    return type.name().toLowerCase(Locale.ROOT);
   }
 
   private static String scalesName(ScaleFormat scales) {

@@ -22,7 +22,7 @@ final class RecipeReader {
   private static final List<String> KEYS =
       List.of("name", "description", "targets", "mtp", "copy_code", "shard_size", "bounds");
   private static final List<String> TARGET_KEYS =
-      List.of("target", "scales", "keep", "quantize", "bounds", "numa", "rule", "type");
+      List.of("target", "scales", "keep", "quantize", "bounds", "numa", "rule", "type", "types");
   private static final List<String> TARGET_NAMES =
       Stream.of(Target.values()).map(Target::label).toList();
   private static final Pattern NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}");
@@ -165,7 +165,7 @@ final class RecipeReader {
     Optional<BoundsSpec> bounds = new BoundsReader(mistakes).read(fields);
     ChoicesReader choices = new ChoicesReader(mistakes);
     List<ExpertChoices> experts = choices.experts(fields);
-    GgufOptions gguf = choices.gguf(fields);
+    GgufOptions gguf = choices.gguf(fields, this::selector);
     if (target.isEmpty()) {
       return List.of();
     }
@@ -201,6 +201,7 @@ final class RecipeReader {
     }
     if (target.kind() != Target.Kind.GGUF) {
       refuse(fields, "type", target, "only gguf has a choice of types");
+      refuse(fields, "types", target, "only gguf has a choice of types");
     }
   }
 
@@ -234,6 +235,10 @@ final class RecipeReader {
           item.line(), key + ": " + item.kind(), "a role, or 're:' and an expression", "write one");
       return Optional.empty();
     }
+    return selector(scalar);
+  }
+
+  private Optional<Selector> selector(YamlNode.Scalar scalar) {
     String text = scalar.text();
     if (text.startsWith("re:")) {
       return pattern(scalar);
@@ -242,7 +247,7 @@ final class RecipeReader {
       return Optional.of(new Selector.Role(text));
     }
     mistakes.add(
-        item.line(),
+        scalar.line(),
         "unknown role '" + text + "'",
         "one of " + String.join(", ", RoleLabels.all()) + ", or 're:' and an expression",
         DidYouMean.remedy(text, RoleLabels.all(), "write one of them"));

@@ -77,7 +77,11 @@ public record TargetSpec(
           target.label()
               + (experts.numa() == 1 ? "" : "-numa" + experts.numa())
               + (experts.rule() == ExpertPacker.Rule.EXACT ? "" : "-upstream");
-      case GGUF -> target.label() + "-" + gguf.linear().name().toLowerCase(Locale.ROOT);
+      case GGUF ->
+          target.label()
+              + "-"
+              + gguf.types().linear().name().toLowerCase(Locale.ROOT)
+              + (gguf.types().rules().isEmpty() ? "" : "-mixed");
     };
   }
 

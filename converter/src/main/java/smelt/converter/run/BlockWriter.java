@@ -7,10 +7,12 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.OptionalLong;
 import smelt.converter.gguf.RowEncoder;
+import smelt.converter.gguf.Slab;
 import smelt.converter.plan.Job;
+import smelt.formats.BadInputException;
+import smelt.formats.checkpoint.SourceTensor;
 import smelt.formats.codec.Encoding;
 import smelt.formats.codec.Kernels;
-import smelt.formats.codec.NonFiniteException;
 import smelt.formats.codec.Tile;
 import smelt.formats.codec.TileDecoder;
 import smelt.formats.codec.Transcoder;
@@ -44,7 +46,7 @@ final class BlockWriter {
       long rows = Math.min(piece.rows(), tile.tileRows());
       codes = Math.max(codes, piece.type().bytes(rows * tile.cols()));
       long chunk = rowsAtOnce(piece, tile.cols()) * tile.cols() * Float.BYTES;
-      values = Math.max(values, piece.transposed() ? 2 * chunk : chunk);
+      values = Math.max(values, piece.order() == Slab.Order.PLAIN ? chunk : 2 * chunk);
     }
     long scratch =
         Math.max(
@@ -54,7 +56,9 @@ final class BlockWriter {
   }
 
   private static long rowsAtOnce(Job.Piece piece, long cols) {
-    return piece.transposed() ? piece.rows() : Math.clamp(CHUNK / cols, 1, piece.rows());
+    return piece.order() == Slab.Order.PLAIN
+        ? Math.clamp(CHUNK / cols, 1, piece.rows())
+        : piece.rows();
   }
 
   void write(UnitRun.Tile tile, Job.Output.Blocks output, Tile in) throws IOException {
@@ -88,12 +92,14 @@ final class BlockWriter {
       for (long r = 0; r < rows; r++) {
         decoder.read(row - tile.row() + r, 0, cols, values, r * cols * Float.BYTES);
       }
-      refuseUnfit(type, values, row - tile.row(), rows * cols, cols);
-      if (piece.transposed()) {
-        MemorySegment turned = scratch.asSlice(valuesAt + bytes, bytes);
-        turn(values, rows, cols, turned);
-        values = turned;
-      }
+      refuseUnfit(tile, type, values, row, rows * cols);
+      MemorySegment turned = scratch.asSlice(valuesAt + bytes);
+      values =
+          switch (piece.order()) {
+            case PLAIN -> values;
+            case TRANSPOSED -> turn(values, rows, cols, turned);
+            case HALVES_BY_TURNS -> byTurns(values, rows, cols, turned);
+          };
       long size = type.bytes(rows * cols);
       RowEncoder.encode(kernels, type, values, codesOut.asSlice(done, size), rows * cols);
       done += size;
@@ -101,24 +107,45 @@ final class BlockWriter {
     return done;
   }
 
+  /// Refuses what would be infinite in the type.
   private static void refuseUnfit(
-      GgmlType type, MemorySegment values, long firstRow, long count, long cols) {
+      UnitRun.Tile tile, GgmlType type, MemorySegment values, long firstRow, long count) {
     OptionalLong unfit = RowEncoder.firstUnfit(type, values, count);
-    if (unfit.isPresent()) {
-      long index = unfit.getAsLong();
-      throw new NonFiniteException(
-          new NonFiniteException.Place.Weight(firstRow + index / cols, index % cols),
-          values.get(F32, index * Float.BYTES));
+    if (unfit.isEmpty()) {
+      return;
     }
+    long cols = tile.shape().cols();
+    long row = firstRow + unfit.getAsLong() / cols;
+    long col = unfit.getAsLong() % cols;
+    SourceTensor codes = tile.job().weight().codes();
+    float value = values.get(F32, unfit.getAsLong() * Float.BYTES);
+    throw new BadInputException(
+        codes.file() + ", tensor " + codes.name() + ", row " + row + ", column " + col,
+        Float.toString(value),
+        "a finite " + type,
+        "take a type with a wider range, such as bf16");
   }
 
   /// Makes columns of rows.
-  private static void turn(MemorySegment values, long rows, long cols, MemorySegment turned) {
+  private static MemorySegment turn(
+      MemorySegment values, long rows, long cols, MemorySegment turned) {
     for (long row = 0; row < rows; row++) {
       for (long col = 0; col < cols; col++) {
         float value = values.get(F32, (row * cols + col) * Float.BYTES);
         turned.set(F32, (col * rows + row) * Float.BYTES, value);
       }
     }
+    return turned;
+  }
+
+  /// Puts rows of the first and the second half by turns.
+  private static MemorySegment byTurns(
+      MemorySegment values, long rows, long cols, MemorySegment turned) {
+    long bytes = cols * Float.BYTES;
+    for (long row = 0; row < rows; row++) {
+      long from = row / 2 + row % 2 * (rows / 2);
+      MemorySegment.copy(values, from * bytes, turned, row * bytes, bytes);
+    }
+    return turned;
   }
 }

@@ -3,6 +3,7 @@ package smelt.converter.run;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.util.ArrayList;
@@ -62,7 +63,17 @@ final class ShardWriter implements AutoCloseable {
       file.close();
       throw e;
     }
-    return new ShardWriter(shard, file, disk);
+    ShardWriter writer = new ShardWriter(shard, file, disk);
+    try (Arena arena = Arena.ofConfined()) {
+      for (Map.Entry<String, byte[]> constant : shard.constants().entrySet()) {
+        MemorySegment bytes = arena.allocateFrom(ValueLayout.JAVA_BYTE, constant.getValue());
+        writer.write(constant.getKey(), 0, bytes);
+      }
+    } catch (IOException e) {
+      writer.close();
+      throw e;
+    }
+    return writer;
   }
 
   /// Zeros between or behind the tensors.

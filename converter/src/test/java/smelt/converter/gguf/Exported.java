@@ -5,38 +5,45 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.concurrent.atomic.AtomicLong;
-import smelt.formats.checkpoint.Checkpoint;
-import smelt.formats.codec.KernelSet;
+import java.util.List;
+import smelt.converter.recipe.MtpPolicy;
+import smelt.converter.recipe.Recipe;
+import smelt.converter.recipe.TargetSpec;
+import smelt.converter.run.Converting;
+import smelt.converter.target.Target;
 import smelt.formats.gguf.GgmlType;
 import smelt.formats.gguf.GgufHeader;
 import smelt.formats.gguf.GgufTensor;
 import smelt.formats.source.MemorySource;
-import smelt.formats.source.ModelSource;
-import smelt.formats.source.ModelSources;
 
-/// A model written as GGUF, and its header as read back.
-record Exported(Path file, GgufPlan plan, GgufExport.Result result, GgufHeader header) {
+/// A model converted to one GGUF file, and its header as read back.
+record Exported(Path file, PlannedGguf plan, GgufHeader header) {
+
+  private static final long WHOLE_MODEL = 1L << 40;
 
   static Exported of(Path model, GgmlType type, Path file) throws IOException {
     return of(model, type, file, "auto");
   }
 
   static Exported of(Path model, GgmlType type, Path file, String kernels) throws IOException {
-    try (ModelSource source = ModelSources.open(model)) {
-      Checkpoint checkpoint = Checkpoint.open(source);
-      GgufPlan plan = GgufPlan.of(checkpoint, source, GgufOptions.of(type));
-      AtomicLong progress = new AtomicLong();
-      GgufExport.Result result =
-          GgufExport.write(
-              checkpoint, source, plan, file, KernelSet.choose(kernels), progress::addAndGet);
-      if (progress.get() != result.bytes()) {
-        throw new IllegalStateException(progress + " bytes reported of " + result.bytes());
-      }
-      byte[] bytes = Files.readAllBytes(file);
-      GgufHeader header = GgufHeader.read(MemorySource.of(file.getFileName().toString(), bytes));
-      return new Exported(file, plan, result, header);
+    Recipe recipe =
+        new Recipe(
+            "test",
+            "",
+            List.of(TargetSpec.of(Target.GGUF).with(GgufOptions.of(type))),
+            MtpPolicy.KEEP,
+            false,
+            WHOLE_MODEL);
+    Path folder = file.resolveSibling(file.getFileName() + ".folder");
+    try {
+      Converting.with(recipe).kernels(kernels).run(model, folder);
+    } catch (InterruptedException e) {
+      throw new IllegalStateException(e);
     }
+    Files.move(folder.resolve("model.gguf"), file);
+    byte[] bytes = Files.readAllBytes(file);
+    GgufHeader header = GgufHeader.read(MemorySource.of(file.getFileName().toString(), bytes));
+    return new Exported(file, PlannedGguf.of(model, type), header);
   }
 
   /// The data of a tensor, without padding.

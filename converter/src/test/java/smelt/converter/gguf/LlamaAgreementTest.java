@@ -69,6 +69,11 @@ class LlamaAgreementTest {
     assertThat(ratio(SampleModel.FP8, GgmlType.BF16)).isCloseTo(1, within(0.005));
   }
 
+  @Test
+  void agreesInQ8WithinHalfAPercent() throws IOException, InterruptedException {
+    assertThat(ratio(SampleModel.BF16, GgmlType.Q8_0)).isCloseTo(1, within(0.005));
+  }
+
   /// Perplexity by the engine / golden perplexity of the BF16 sample.
   private static double ratio(String sample, GgmlType type)
       throws IOException, InterruptedException {

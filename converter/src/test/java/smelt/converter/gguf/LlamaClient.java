@@ -9,6 +9,7 @@ import java.nio.file.StandardCopyOption;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import smelt.formats.Checkout;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -19,6 +20,9 @@ final class LlamaClient {
 
   private static final List<String> FILES =
       List.of("package.json", "package-lock.json", "perplexity.mjs");
+
+  /// The only one of the engine's builds for x86-64 with AMX.
+  private static final String AMX_BUILD = "libggml-cpu-sapphirerapids.so";
 
   private final Path folder;
 
@@ -39,7 +43,20 @@ final class LlamaClient {
     }
     LlamaClient client = new LlamaClient(folder);
     client.installPackages();
+    client.leaveOutAmx();
     return client;
+  }
+
+  /// On a processor with AMX the engine's build for it moves quantized weights to a buffer of its
+  /// own and then finds no backend for one of the products of `deepseek2`: `ggml-backend.cpp:1294
+  /// GGML_ASSERT(*cur_backend_id != -1)`. Without that library it takes the next best of its
+  /// builds, which runs the same file.
+  private void leaveOutAmx() throws IOException {
+    try (Stream<Path> files = Files.walk(folder.resolve("node_modules/@node-llama-cpp"))) {
+      for (Path file : files.filter(f -> f.endsWith(AMX_BUILD)).toList()) {
+        Files.delete(file);
+      }
+    }
   }
 
   private void installPackages() throws IOException, InterruptedException {
