@@ -32,7 +32,7 @@ final class IntegerOutput {
   private final MemorySegment scales;
   private final long scaleBytes;
 
-  private IntegerOutput(
+  IntegerOutput(
       ActivationScheme.Affine input, MemorySegment bias, MemorySegment scales, long scaleBytes) {
     this.input = input;
     this.bias = bias;
