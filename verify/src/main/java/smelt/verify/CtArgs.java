@@ -58,6 +58,11 @@ record CtArgs(
         && dynamic == Dynamic.STATIC;
   }
 
+  /// Whether one stored scale serves the whole tensor.
+  boolean isStaticTensor() {
+    return bits == 8 && symmetric && strategy == Strategy.TENSOR && dynamic == Dynamic.STATIC;
+  }
+
   boolean isFp4() {
     return !integer && bits == 4 && symmetric && grouped();
   }

@@ -22,7 +22,9 @@ sealed interface Quantization {
       implements Quantization {}
 
   /// `quant_method` fp8 without blocks: one scale for each weight.
-  record Fp8Tensor(List<String> ignored) implements Quantization {}
+  ///
+  /// @param fixedInputs `activation_scheme` static: inputs have a stored scale too
+  record Fp8Tensor(boolean fixedInputs, List<String> ignored) implements Quantization {}
 
   /// SGLang's `blockwise_int8`.
   record Int8Block(int rows, int cols, List<String> ignored) implements Quantization {}
@@ -62,7 +64,7 @@ sealed interface Quantization {
   default List<String> ignored() {
     return switch (this) {
       case Fp8Block(int _, int _, boolean _, List<String> ignored) -> ignored;
-      case Fp8Tensor(List<String> ignored) -> ignored;
+      case Fp8Tensor(boolean _, List<String> ignored) -> ignored;
       case Int8Block(int _, int _, List<String> ignored) -> ignored;
       case Int8Channel(List<String> ignored) -> ignored;
       case CompressedTensors(CtConfig config) -> config.ignore().entries();
@@ -123,7 +125,8 @@ sealed interface Quantization {
     Optional<Block> block = block(node);
     return block.isPresent()
         ? new Fp8Block(block.get().rows(), block.get().cols(), powersOfTwo, ignored)
-        : new Fp8Tensor(ignored);
+        : new Fp8Tensor(
+            Json.text(node, "activation_scheme").filter("static"::equals).isPresent(), ignored);
   }
 
   /// Rows and columns of `weight_block_size`.

@@ -1,6 +1,12 @@
 package smelt.verify;
 
 import java.io.IOException;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
@@ -24,6 +30,8 @@ import smelt.verify.CtArgs.Dynamic;
 /// | `fp8` with blocks | E4M3, one scale per token and block of columns |
 /// | `blockwise_int8` | INT8, one scale per token and block of columns |
 /// | `w8a8_int8`, Ascend `W8A8_DYNAMIC` | INT8, one scale per token |
+/// | `fp8` without blocks, `activation_scheme` static | E4M3, the weight's `input_scale` |
+/// | Ascend `W8A8` | INT8, the weight's `input_scale` and `input_offset`; sums with `quant_bias` and `deq_scale` |
 /// | compressed-tensors | what `input_activations` of the weight's group says; as it is where the group has none |
 /// | nothing | as it is |
 ///
@@ -33,21 +41,68 @@ public final class ServedActivations implements Activations {
 
   private final Quantization quantization;
 
+  /// Of the weights with static scales, by name.
+  private final Map<String, ActivationScheme> fixed = new HashMap<>();
+
   private ServedActivations(Quantization quantization) {
     this.quantization = quantization;
   }
 
-  /// Reads what a checkpoint declares: `config.json`, and Ascend's description where there is one.
-  public static ServedActivations read(ModelSource source) throws IOException {
-    return new ServedActivations(
-        Quantization.of(Facts.readConfig(source), Description.read(source)));
+  /// Reads what a checkpoint declares: `config.json`, Ascend's description where there is one, and
+  /// static scales.
+  ///
+  /// @throws smelt.formats.BadInputException naming every static scale that is missing or unusable
+  public static ServedActivations read(ModelSource source, Checkpoint checkpoint)
+      throws IOException {
+    ServedActivations served =
+        new ServedActivations(Quantization.of(Facts.readConfig(source), Description.read(source)));
+    Map<Weight, ElementType> perTensor = new LinkedHashMap<>();
+    List<Weight> ascend = new ArrayList<>();
+    for (Weight weight : checkpoint.weights()) {
+      if (!isPrecise(weight)) {
+        served.perTensor(weight).ifPresent(type -> perTensor.put(weight, type));
+        if (served.isAscendStatic(weight)) {
+          ascend.add(weight);
+        }
+      }
+    }
+    served.fixed.putAll(new StaticScales(source, checkpoint).perTensor(perTensor));
+    served.fixed.putAll(new StaticScales(source, checkpoint).ascend(ascend));
+    return served;
+  }
+
+  /// The type of codes that one stored scale is for; empty where it is not that.
+  private Optional<ElementType> perTensor(Weight weight) {
+    if (quantization instanceof Quantization.Fp8Tensor fp8 && fp8.fixedInputs()) {
+      return Optional.of(ElementType.F8_E4M3);
+    }
+    return quantization instanceof Quantization.CompressedTensors(CtConfig config)
+        ? config
+            .groupOf(StaticScales.module(weight))
+            .flatMap(CtConfig.Group::input)
+            .filter(CtArgs::isStaticTensor)
+            .map(ServedActivations::type)
+        : Optional.empty();
+  }
+
+  private boolean isAscendStatic(Weight weight) {
+    return quantization instanceof Quantization.Ascend(Description description)
+        && weight.encoding() instanceof Encoding.Channel
+        && AscendForms.STATIC.equals(description.types().get(weight.name()));
+  }
+
+  private static boolean isPrecise(Weight weight) {
+    return weight.encoding() instanceof Encoding.Plain || isAbsorbed(weight.role());
   }
 
   /// @throws UnsupportedException for a scheme that cannot be simulated
   @Override
   public ActivationScheme of(Weight weight) {
-    if (weight.encoding() instanceof Encoding.Plain || isAbsorbed(weight.role())) {
+    if (isPrecise(weight)) {
       return new ActivationScheme.None();
+    }
+    if (fixed.containsKey(weight.name())) {
+      return fixed.get(weight.name());
     }
     return switch (quantization) {
       case Quantization.None _ -> new ActivationScheme.None();
@@ -83,15 +138,9 @@ public final class ServedActivations implements Activations {
         && attention.part() == TensorRole.AttentionPart.KV_B;
   }
 
-  private static String module(Weight weight) {
-    String name = weight.name();
-    int dot = name.lastIndexOf('.');
-    return dot < 0 ? name : name.substring(0, dot);
-  }
-
   private static ActivationScheme group(CtConfig config, Weight weight) {
     return config
-        .groupOf(module(weight))
+        .groupOf(StaticScales.module(weight))
         .flatMap(CtConfig.Group::input)
         .map(input -> dynamic(input, weight))
         .orElseGet(ActivationScheme.None::new);
@@ -131,6 +180,6 @@ public final class ServedActivations implements Activations {
   private static UnsupportedException unknown(Weight weight, String what) {
     return new UnsupportedException(
         "the activations of " + what + " (" + weight.name() + ")",
-        "dynamic scales per token or per group are simulated; --activations none leaves them out");
+        "dynamic scales per token or per group, and symmetric static ones per tensor, are simulated; --activations none leaves them out");
   }
 }

@@ -48,8 +48,8 @@ class ServedActivationsTest {
 
   private ActivationScheme scheme(String quantization, String weight) throws IOException {
     try (ModelSource source = ModelSources.open(declared(quantization))) {
-      Weight found = Checkpoint.open(source).weight(weight).orElseThrow();
-      return ServedActivations.read(source).of(found);
+      Checkpoint model = Checkpoint.open(source);
+      return ServedActivations.read(source, model).of(model.weight(weight).orElseThrow());
     }
   }
 
@@ -66,7 +66,7 @@ class ServedActivationsTest {
     Path sample = Checkout.root().resolve("samples/tiny-deepseek-v3-fp8");
     try (ModelSource source = ModelSources.open(sample)) {
       Checkpoint model = Checkpoint.open(source);
-      ServedActivations served = ServedActivations.read(source);
+      ServedActivations served = ServedActivations.read(source, model);
       assertThat(served.of(model.weight(EXPERT).orElseThrow()))
           .isEqualTo(new ActivationScheme.PerGroup(ElementType.F8_E4M3, 128));
       assertThat(served.of(model.weight("lm_head.weight").orElseThrow())).isEqualTo(NONE);
@@ -84,7 +84,7 @@ class ServedActivationsTest {
     try (ModelSource source =
         ModelSources.open(Checkout.root().resolve("samples/tiny-deepseek-v3"))) {
       Checkpoint model = Checkpoint.open(source);
-      ServedActivations served = ServedActivations.read(source);
+      ServedActivations served = ServedActivations.read(source, model);
       assertThat(model.weights()).allMatch(weight -> served.of(weight).equals(NONE));
       assertThat(ServedActivations.label(served, model)).isEqualTo("none");
     }
@@ -119,10 +119,11 @@ class ServedActivationsTest {
 
   @Test
   void aSchemeThatCannotBeSimulatedIsNamed() throws IOException {
-    Path model = declared("{\"quant_method\": \"awq\", \"weight_block_size\": [128, 128]}");
-    try (ModelSource source = ModelSources.open(model)) {
-      Weight weight = Checkpoint.open(source).weight(EXPERT).orElseThrow();
-      ServedActivations served = ServedActivations.read(source);
+    Path folder = declared("{\"quant_method\": \"awq\", \"weight_block_size\": [128, 128]}");
+    try (ModelSource source = ModelSources.open(folder)) {
+      Checkpoint model = Checkpoint.open(source);
+      Weight weight = model.weight(EXPERT).orElseThrow();
+      ServedActivations served = ServedActivations.read(source, model);
       assertThatThrownBy(() -> served.of(weight))
           .isInstanceOf(UnsupportedException.class)
           .hasMessageContaining("awq")

@@ -4,6 +4,7 @@ import static smelt.calibrate.math.Matrix.F32;
 
 import java.lang.foreign.MemorySegment;
 import java.util.Objects;
+import smelt.formats.codec.Encoding;
 import smelt.formats.codec.Kernels;
 import smelt.formats.codec.Tile;
 
@@ -28,6 +29,7 @@ public final class Compute implements AutoCloseable {
   private final Workspace workspace;
   private final Product product;
   private final Attention attention;
+  private final Rounding rounding;
 
   /// @param threads at least 1; the caller's is one of them
   public Compute(MathKernels math, Kernels codec, int threads) {
@@ -44,6 +46,7 @@ public final class Compute implements AutoCloseable {
     this.workspace = new Workspace();
     this.product = new Product(few, math, codec, workers, workspace);
     this.attention = new Attention(math, workers, workspace);
+    this.rounding = new Rounding(codec, workers, workspace);
   }
 
   /// The kernels that weights are decoded with.
@@ -67,7 +70,13 @@ public final class Compute implements AutoCloseable {
     return product.scratchBytes(tokens, cols);
   }
 
-  /// Bytes of memory that this keeps for attention; the larger of this and `productBytes` counts.
+  /// Bytes of memory that this keeps for rounding rows of up to `cols` numbers; the largest of
+  /// this, `productBytes` and `attentionBytes` counts.
+  public long roundingBytes(long cols) {
+    return rounding.scratchBytes(cols);
+  }
+
+  /// Bytes of memory that this keeps for attention.
   public long attentionBytes(AttentionShape shape) {
     return attention.scratchBytes(shape);
   }
@@ -232,6 +241,34 @@ public final class Compute implements AutoCloseable {
     check(v.cols() == (long) shape.kvHeads() * shape.vDim() && v.rows() == k.rows(), k, v);
     check(out.cols() == (long) shape.heads() * shape.vDim(), q, out);
     attention.run(shape, q, k, v, out);
+  }
+
+  /// Each row of `x` as the numbers that its codes stand for.
+  ///
+  /// @param encoding of one row, with F32 scales; they are chosen as a codec chooses them
+  /// @throws smelt.formats.codec.NonFiniteException for numbers that are NaN or infinite
+  public void round(Matrix x, Encoding encoding, Matrix out) {
+    check(x.rows() == out.rows() && x.cols() == out.cols(), x, out);
+    rounding.throughCodes(encoding, x, out);
+  }
+
+  /// `out = e4m3(x * (1 / scale)) * scale`: half to even, saturating at 448; NaN stays.
+  public void roundE4m3(Matrix x, float scale, Matrix out) {
+    check(x.rows() == out.rows() && x.cols() == out.cols(), x, out);
+    rounding.e4m3(scale, x, out);
+  }
+
+  /// `out = int8(x / scale) * scale`: half to even, saturating at -128 and 127; NaN stays.
+  public void roundInt8(Matrix x, float scale, Matrix out) {
+    check(x.rows() == out.rows() && x.cols() == out.cols(), x, out);
+    rounding.int8(scale, x, out);
+  }
+
+  /// `out = (int8(x * factor + offset) - offset) * scale`: half to even, saturating at -128 and
+  /// 127; NaN stays.
+  public void roundInt8(Matrix x, float factor, int offset, float scale, Matrix out) {
+    check(x.rows() == out.rows() && x.cols() == out.cols(), x, out);
+    rounding.int8(factor, offset, scale, x, out);
   }
 
   /// `out[i] = x[rows[i]]`.

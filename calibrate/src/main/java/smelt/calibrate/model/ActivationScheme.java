@@ -1,6 +1,7 @@
 package smelt.calibrate.model;
 
 import smelt.formats.ElementType;
+import smelt.formats.checkpoint.SourceTensor;
 import smelt.formats.codec.ScaleFormat;
 
 /// How a runtime rounds the input of a linear before it multiplies. What it computes with is then
@@ -59,18 +60,73 @@ public sealed interface ActivationScheme {
     }
   }
 
-  /// INT8 with one scale for all tokens, known beforehand: `code = round(x / scale) + offset`,
-  /// clipped to -128 .. 127, stands for `(code - offset) * scale`.
-  record PerTensor(float scale, int offset) implements ActivationScheme {
+  /// One scale for all tokens, known beforehand, as vLLM's kernels round with it:
+  ///
+  /// | type | code |
+  /// |---|---|
+  /// | `I8` | `clamp(round(x / scale), -128, 127)` |
+  /// | `F8_E4M3` | `e4m3(clamp(x * (1 / scale), -448, 448))` |
+  ///
+  /// @param type `I8` or `F8_E4M3`
+  record PerTensor(ElementType type, float scale) implements ActivationScheme {
     public PerTensor {
-      if (!(scale > 0) || Float.isInfinite(scale) || offset < -128 || offset > 127) {
-        throw new IllegalArgumentException("scale " + scale + ", offset " + offset);
+      requireCode(type);
+      requireScale(scale);
+    }
+
+    @Override
+    public String label() {
+      return name(type) + " with a static scale";
+    }
+  }
+
+  /// INT8 with one scale and one offset for all tokens, known beforehand, as Ascend's operator
+  /// quantizes: `code = clamp(round(x * factor + offset), -128, 127)`, which stands for `(code -
+  /// offset) * scale`.
+  ///
+  /// @param factor the reciprocal of the scale as the runtime holds it
+  record Affine(float scale, float factor, int offset) implements ActivationScheme {
+    public Affine {
+      requireScale(scale);
+      requireScale(factor);
+      if (offset < -128 || offset > 127) {
+        throw new IllegalArgumentException("offset " + offset);
       }
     }
 
     @Override
     public String label() {
-      return "INT8 with a static scale";
+      return "INT8 with a static scale and offset";
+    }
+  }
+
+  /// The same, where the runtime adds a stored integer to each sum of products of codes and scales
+  /// that once: `out[row] = (sum(code * weightCode) + bias[row]) * scales[row]`. The bias holds the
+  /// offset's part, and the linear's own bias where it has one, which is not added again.
+  ///
+  /// @param bias I32, one for each row of the weight
+  /// @param scales F32, or I64 whose low half holds the bits of an F32, one for each row
+  record IntegerSums(Affine input, SourceTensor bias, SourceTensor scales)
+      implements ActivationScheme {
+    public IntegerSums {
+      boolean known =
+          bias.type() == ElementType.I32
+              && (scales.type() == ElementType.F32 || scales.type() == ElementType.I64);
+      if (!known) {
+        throw new IllegalArgumentException(
+            "bias of " + bias.type() + ", scales of " + scales.type());
+      }
+    }
+
+    @Override
+    public String label() {
+      return input.label();
+    }
+  }
+
+  private static void requireScale(float scale) {
+    if (!(scale > 0) || Float.isInfinite(scale)) {
+      throw new IllegalArgumentException("scale " + scale);
     }
   }
 

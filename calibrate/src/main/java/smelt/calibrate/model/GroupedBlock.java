@@ -1,6 +1,7 @@
 package smelt.calibrate.model;
 
 import java.io.IOException;
+import java.util.List;
 import smelt.calibrate.math.AttentionShape;
 import smelt.calibrate.math.Compute;
 import smelt.calibrate.math.Matrix;
@@ -55,9 +56,12 @@ final class GroupedBlock implements AttentionBlock {
   void project(
       int layer, Matrix normed, Matrix query, Matrix keys, Matrix values, Activations activations)
       throws IOException {
-    parts.attention(layer, AttentionPart.Q, normed, query, activations);
-    parts.attention(layer, AttentionPart.K, normed, keys, activations);
-    parts.attention(layer, AttentionPart.V, normed, values, activations);
+    parts.attention(
+        layer,
+        List.of(AttentionPart.Q, AttentionPart.K, AttentionPart.V),
+        normed,
+        List.of(query, keys, values),
+        activations);
     if (grouped.headNorms()) {
       normHeads(query, grouped.heads(), layer, "self_attn.q_norm");
       normHeads(keys, grouped.keyValueHeads(), layer, "self_attn.k_norm");

@@ -1,6 +1,7 @@
 package smelt.calibrate.model;
 
 import java.io.IOException;
+import java.util.List;
 import smelt.calibrate.math.Compute;
 import smelt.calibrate.math.Matrix;
 import smelt.calibrate.model.ModelWeights.Gated;
@@ -18,26 +19,72 @@ final class Linears {
     this.compute = compute;
     this.stream = stream;
     this.scratch = scratch;
-    rounding = new ActivationRounding(compute.codec(), scratch);
+    rounding = new ActivationRounding(compute, scratch);
   }
 
   /// `out = x * weightT`; `x` keeps its values.
   void multiply(Weight weight, Matrix x, Matrix out, Activations activations) throws IOException {
-    multiplyRows(weight, 0, WeightStream.rows(weight), x, out, activations);
+    multiply(List.of(weight), x, List.of(out), activations);
   }
 
-  /// The same with `rows` rows of the weight from `first` on.
+  /// The same with several weights that read one input. It is rounded once for all that follow each
+  /// other and round it alike.
+  void multiply(List<Weight> weights, Matrix x, List<Matrix> outs, Activations activations)
+      throws IOException {
+    long mark = scratch.mark();
+    ActivationScheme held = new ActivationScheme.None();
+    Matrix input = x;
+    for (int i = 0; i < weights.size(); i++) {
+      Weight weight = weights.get(i);
+      ActivationScheme scheme = activations.of(weight);
+      if (!ofInput(scheme).equals(held)) {
+        scratch.release(mark);
+        held = ofInput(scheme);
+        input = rounding.round(held, x);
+      }
+      product(weight, 0, WeightStream.rows(weight), scheme, input, outs.get(i));
+    }
+    scratch.release(mark);
+  }
+
+  /// `out = x * weightT` with `rows` rows of the weight from `first` on.
   void multiplyRows(
       Weight weight, long first, long rows, Matrix x, Matrix out, Activations activations)
       throws IOException {
     long mark = scratch.mark();
-    Matrix input = rounding.round(activations.of(weight), x);
+    ActivationScheme scheme = activations.of(weight);
+    product(weight, first, rows, scheme, rounding.round(scheme, x), out);
+    scratch.release(mark);
+  }
+
+  /// What of a scheme the rounded input depends on.
+  private static ActivationScheme ofInput(ActivationScheme scheme) {
+    return scheme instanceof ActivationScheme.IntegerSums sums ? sums.input() : scheme;
+  }
+
+  private void product(
+      Weight weight, long first, long rows, ActivationScheme scheme, Matrix input, Matrix out)
+      throws IOException {
+    if (scheme instanceof ActivationScheme.IntegerSums sums) {
+      long mark = scratch.mark();
+      IntegerOutput output = IntegerOutput.read(sums, first, rows, stream, scratch);
+      stream.read(
+          weight,
+          first,
+          rows,
+          (tile, row) -> {
+            Matrix part = out.columns(row, tile.rows());
+            compute.multiply(input, tile, part);
+            output.correct(tile, row, part);
+          });
+      scratch.release(mark);
+      return;
+    }
     stream.read(
         weight,
         first,
         rows,
         (tile, row) -> compute.multiply(input, tile, out.columns(row, tile.rows())));
-    scratch.release(mark);
   }
 
   /// `down(silu(gate(x)) * up(x))`.
@@ -47,8 +94,7 @@ final class Linears {
   /// @param up memory for the second
   void gated(Gated unit, Matrix x, Matrix gate, Matrix up, Activations activations)
       throws IOException {
-    multiply(unit.gate(), x, gate, activations);
-    multiply(unit.up(), x, up, activations);
+    multiply(List.of(unit.gate(), unit.up()), x, List.of(gate, up), activations);
     compute.siluMultiply(gate, up, gate);
     multiply(unit.down(), gate, x, activations);
   }

@@ -2,6 +2,7 @@ package smelt.calibrate.model;
 
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 import smelt.calibrate.math.AttentionShape;
 import smelt.calibrate.math.Compute;
 import smelt.calibrate.math.Matrix;
@@ -40,9 +41,15 @@ final class MlaBlock implements AttentionBlock {
       throws IOException {
     long n = span.tokens();
     Matrix query = scratch.matrix(n, (long) mla.heads() * mla.querySize());
-    query(layer, normed, query, activations);
     Matrix latent = scratch.matrix(n, mla.latentRank() + mla.rotatedSize());
-    parts.attention(layer, AttentionPart.KV_A, normed, latent, activations);
+    Matrix first = firstOfQuery(query);
+    parts.attention(
+        layer,
+        List.of(partOfQuery(), AttentionPart.KV_A),
+        normed,
+        List.of(first, latent),
+        activations);
+    restOfQuery(layer, first, query, activations);
     rotate(span, query, latent.columns(mla.latentRank(), mla.rotatedSize()), rope);
     Matrix both = scratch.matrix(n, (long) mla.heads() * (mla.plainSize() + mla.valueSize()));
     keysAndValues(layer, latent, both, activations);
@@ -67,15 +74,29 @@ final class MlaBlock implements AttentionBlock {
 
   /// The heads' queries, not rotated yet.
   void query(int layer, Matrix normed, Matrix query, Activations activations) throws IOException {
-    if (mla.queryRank().isEmpty()) {
-      parts.attention(layer, AttentionPart.Q, normed, query, activations);
-      return;
+    Matrix first = firstOfQuery(query);
+    parts.attention(layer, partOfQuery(), normed, first, activations);
+    restOfQuery(layer, first, query, activations);
+  }
+
+  private AttentionPart partOfQuery() {
+    return mla.queryRank().isPresent() ? AttentionPart.Q_A : AttentionPart.Q;
+  }
+
+  /// Where the first product goes on the way to the queries: these themselves if there is one only.
+  private Matrix firstOfQuery(Matrix query) {
+    return mla.queryRank().isPresent()
+        ? scratch.matrix(query.rows(), mla.queryRank().getAsInt())
+        : query;
+  }
+
+  private void restOfQuery(int layer, Matrix first, Matrix query, Activations activations)
+      throws IOException {
+    if (mla.queryRank().isPresent()) {
+      Matrix norm = linears.vector(weights.norm(layer, "self_attn.q_a_layernorm"));
+      compute.rmsNorm(first, norm, spec.eps(), first);
+      parts.attention(layer, AttentionPart.Q_B, first, query, activations);
     }
-    Matrix low = scratch.matrix(normed.rows(), mla.queryRank().getAsInt());
-    parts.attention(layer, AttentionPart.Q_A, normed, low, activations);
-    Matrix norm = linears.vector(weights.norm(layer, "self_attn.q_a_layernorm"));
-    compute.rmsNorm(low, norm, spec.eps(), low);
-    parts.attention(layer, AttentionPart.Q_B, low, query, activations);
   }
 
   private void keysAndValues(int layer, Matrix latent, Matrix both, Activations activations)

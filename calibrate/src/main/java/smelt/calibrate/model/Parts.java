@@ -1,6 +1,7 @@
 package smelt.calibrate.model;
 
 import java.io.IOException;
+import java.util.List;
 import java.util.Optional;
 import smelt.calibrate.math.Compute;
 import smelt.calibrate.math.Matrix;
@@ -15,10 +16,25 @@ record Parts(
   /// caller releases it.
   void attention(int layer, AttentionPart part, Matrix x, Matrix out, Activations activations)
       throws IOException {
-    linears.multiply(weights.attention(layer, part), x, out, activations);
-    Optional<Weight> bias = weights.attentionBias(layer, part);
-    if (bias.isPresent()) {
-      compute.addRow(linears.vector(bias.get()), out);
+    attention(layer, List.of(part), x, List.of(out), activations);
+  }
+
+  /// The same for linears that read one input.
+  void attention(
+      int layer, List<AttentionPart> own, Matrix x, List<Matrix> outs, Activations activations)
+      throws IOException {
+    List<Weight> linear = own.stream().map(part -> weights.attention(layer, part)).toList();
+    linears.multiply(linear, x, outs, activations);
+    for (int i = 0; i < own.size(); i++) {
+      Optional<Weight> bias = weights.attentionBias(layer, own.get(i));
+      if (bias.isPresent() && !isAdded(activations.of(linear.get(i)))) {
+        compute.addRow(linears.vector(bias.get()), outs.get(i));
+      }
     }
+  }
+
+  /// Whether the runtime's product has the bias in it.
+  private static boolean isAdded(ActivationScheme scheme) {
+    return scheme instanceof ActivationScheme.IntegerSums;
   }
 }

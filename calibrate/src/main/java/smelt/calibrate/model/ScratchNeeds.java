@@ -32,15 +32,17 @@ record ScratchNeeds(
   static ScratchNeeds of(ModelSpec spec, Checkpoint checkpoint) {
     long buffer = 0;
     long vectors = 0;
-    long widest = 0;
+    long tallest = 0;
     for (Weight weight : checkpoint.weights()) {
       buffer = Math.max(buffer, WeightStream.leastBuffer(weight));
-      widest = Math.max(widest, WeightStream.cols(weight));
+      if (weight.scale().isPresent()) {
+        tallest = Math.max(tallest, WeightStream.rows(weight));
+      }
       if (weight.shape().rank() == 1) {
         vectors = Math.max(vectors, WeightStream.cols(weight));
       }
     }
-    long fixed = 8 * Scratch.bytesOf(1, vectors) + ActivationRounding.scratchBytes(1, widest);
+    long fixed = 8 * Scratch.bytesOf(1, vectors) + IntegerOutput.scratchBytes(tallest);
     return new ScratchNeeds(
         spec,
         Scratch.aligned(buffer),

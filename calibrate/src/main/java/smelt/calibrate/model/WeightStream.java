@@ -39,9 +39,11 @@ final class WeightStream implements AutoCloseable {
     this.buffer = buffer;
   }
 
-  /// Bytes of buffer without which a weight cannot be read: a row of its blocks, or one row.
+  /// Bytes of buffer without which a weight cannot be read: a row of its blocks, or one row. Of
+  /// blocks as high as the weight one row will do.
   static long leastBuffer(Weight weight) {
-    return Grid.of(weight).blockRowBytes();
+    Grid grid = Grid.of(weight);
+    return grid.blockRows() < rows(weight) ? grid.blockRowBytes() : grid.leastBytes();
   }
 
   static long rows(Weight weight) {
@@ -77,7 +79,8 @@ final class WeightStream implements AutoCloseable {
     return new Tile(weight.encoding(), buffer, 0, buffer, codeBytes, rows, grid.cols());
   }
 
-  private void fill(SourceTensor tensor, long at, MemorySegment into) throws IOException {
+  /// Reads stored bytes of a tensor from byte `at` on.
+  void fill(SourceTensor tensor, long at, MemorySegment into) throws IOException {
     Objects.checkFromIndexSize(at, into.byteSize(), tensor.bytes());
     ByteSource file = files.get(tensor.file());
     if (file == null) {
@@ -167,6 +170,11 @@ final class WeightStream implements AutoCloseable {
       return Math.ceilDiv(rows, blockRows);
     }
 
+    /// Bytes of a row and the scales of it.
+    long leastBytes() {
+      return Math.addExact(rowBytes, scaleRowBytes);
+    }
+
     /// Bytes of the rows that share a row of scales, and of these.
     long blockRowBytes() {
       return Math.addExact(Math.multiplyExact(blockRows, rowBytes), scaleRowBytes);
@@ -174,13 +182,16 @@ final class WeightStream implements AutoCloseable {
 
     /// Rows of the largest tile that begins at `row` and fits into so many bytes.
     long rowsFrom(long row, long bytes) {
-      long blocks = bytes / blockRowBytes();
-      if (blocks == 0) {
-        throw new IllegalStateException(
-            "a buffer of " + bytes + " bytes, needs " + blockRowBytes());
-      }
       long intoBlock = row % blockRows;
-      return intoBlock > 0 ? blockRows - intoBlock : blocks * blockRows;
+      long blocks = bytes / blockRowBytes();
+      if (intoBlock == 0 && blocks > 0) {
+        return blocks * blockRows;
+      }
+      long rows = Math.min(blockRows - intoBlock, (bytes - scaleRowBytes) / rowBytes);
+      if (rows < 1) {
+        throw new IllegalStateException("a buffer of " + bytes + " bytes, needs " + leastBytes());
+      }
+      return rows;
     }
   }
 }

@@ -102,7 +102,7 @@ public final class ConvertCommand implements Callable<Integer> {
         AnonymousMemory watched = new AnonymousMemory();
         ModelSource source = Models.open(model)) {
       OutputFolder.refuseOverlap(output, model);
-      Checkpoint checkpoint = Checkpoint.open(source);
+      Checkpoint checkpoint = Models.toConvert(source);
       Plan plan = Planner.plan(source, checkpoint, wanted);
       MemoryPlan memory = MemoryPlan.of(plan, run.threads(), run.memory());
       DiskSpace.require(plan, output);

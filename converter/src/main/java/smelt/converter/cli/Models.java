@@ -4,6 +4,9 @@ import java.io.IOException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import smelt.formats.BadInputException;
+import smelt.formats.UnsupportedException;
+import smelt.formats.checkpoint.Checkpoint;
+import smelt.formats.checkpoint.Leftover;
 import smelt.formats.source.ModelSource;
 import smelt.formats.source.ModelSources;
 
@@ -22,5 +25,21 @@ final class Models {
       throw new BadInputException(
           e.getFile(), "nothing there", "a model's folder or archive", "check the path");
     }
+  }
+
+  /// A checkpoint to convert from.
+  ///
+  /// @throws UnsupportedException for sums with a stored bias: it may hold a bias of the linear that
+  ///   no other tensor has, and would be lost
+  static Checkpoint toConvert(ModelSource source) throws IOException {
+    Checkpoint checkpoint = Checkpoint.open(source);
+    for (Leftover leftover : checkpoint.leftovers()) {
+      if (leftover.tensor().name().endsWith(".quant_bias")) {
+        throw new UnsupportedException(
+            "converting from Ascend static W8A8 weights (" + leftover.tensor().name() + ")",
+            "convert from the model that they were made from");
+      }
+    }
+    return checkpoint;
   }
 }

@@ -16,7 +16,6 @@ import smelt.converter.recipe.Recipe;
 import smelt.converter.recipe.Recipes;
 import smelt.converter.run.DiskSpace;
 import smelt.converter.run.MemoryPlan;
-import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.source.ModelSource;
 
 /// `smelt plan`: what a conversion will read and write, to the byte. Reads headers only and writes
@@ -57,7 +56,7 @@ public final class PlanCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     Recipe wanted = Recipes.load(recipe);
     try (ModelSource source = Models.open(model)) {
-      Plan plan = Planner.plan(source, Checkpoint.open(source), wanted);
+      Plan plan = Planner.plan(source, Models.toConvert(source), wanted);
       MemoryPlan memory = MemoryPlan.of(plan, run.threads(), run.memory());
       if (output != null) {
         DiskSpace.require(plan, output);

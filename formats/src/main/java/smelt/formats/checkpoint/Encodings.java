@@ -21,6 +21,7 @@ import smelt.formats.codec.ScaleFormat;
 /// | F8_E4M3, F8_E5M2, I8 `[o, i]` | `weight_scale_inv` `[ceil(o/b), ceil(i/c)]` | blocks of `b` x `c` |
 /// | the same | `weight_scale` `[o, 1]` or `[o]` | per channel |
 /// | the same | `weight_scale` `[ceil(o/b), ceil(i/c)]` | blocks of `b` x `c` |
+/// | the same | `weight_scale` `[1]` or a scalar | one block |
 /// | I32 `[o, i / 8]`, packed | `weight_scale` `[o, i / g]` | INT4 in groups of `g` |
 ///
 /// Scales are F32 or BF16, of INT4 also F16. The block size is that of the config; where it has
@@ -133,8 +134,13 @@ final class Encodings {
       return Optional.of(new Encoding.Channel(codes.type(), scale.type()));
     }
     if (!pair.inverseNamed() && scale.shape().elements() == 1) {
-      throw new UnsupportedException(
-          "one scale for a whole tensor (" + where + ")", "weights that are read are " + READ);
+      return Optional.of(
+          new Encoding.Block(
+              codes.type(),
+              Math.toIntExact(Math.max(1, codes.shape().dim(0))),
+              Math.toIntExact(Math.max(1, codes.shape().dim(1))),
+              scale.type(),
+              ScaleFormat.FLOAT));
     }
     problems.add(
         new Problem(

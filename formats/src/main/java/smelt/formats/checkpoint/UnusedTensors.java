@@ -22,6 +22,10 @@ final class UnusedTensors {
   private static final Pattern NATIVE_NAME =
       Pattern.compile("(?:layers|mtp)\\.\\d+\\.(?:attn|ffn|hc_attn|hc_ffn)[._].*|hc_head_.*");
 
+  /// What lies beside a quantized weight whose input is rounded with stored scales.
+  private static final List<String> STATIC =
+      List.of("input_scale", "input_offset", "quant_bias", "deq_scale");
+
   private static final String OFFSET = "_offset";
 
   /// A companion of a weight in a format that is not read.
@@ -35,9 +39,9 @@ final class UnusedTensors {
           new Foreign(".weight_scale_2", "ModelOpt NVFP4 weights"),
           new Foreign(".qweight", "GPTQ or AWQ packed weights"),
           new Foreign(".qzeros", "GPTQ or AWQ packed weights"),
-          new Foreign(".deq_scale", "Ascend static W8A8 weights"),
-          new Foreign(".quant_bias", "Ascend static W8A8 weights"),
-          new Foreign(".input_offset", "Ascend static W8A8 weights"),
+          new Foreign(".deq_scale", "Ascend static W8A8 weights without weight_scale"),
+          new Foreign(".quant_bias", "Ascend static W8A8 weights without weight_scale"),
+          new Foreign(".input_offset", "Ascend static W8A8 weights without weight_scale"),
           new Foreign(".input_scale", "static activation scales"),
           new Foreign(".k_scale", "scales of a quantized cache"),
           new Foreign(".v_scale", "scales of a quantized cache"));
@@ -64,7 +68,7 @@ final class UnusedTensors {
             .filter(t -> !used.contains(t.name()))
             .sorted(Comparator.comparing(SourceTensor::name))
             .toList();
-    unused.forEach(UnusedTensors::refuseForeign);
+    unused.stream().filter(t -> !isStaticInput(t)).forEach(UnusedTensors::refuseForeign);
     List<Leftover> leftovers = new ArrayList<>();
     for (SourceTensor tensor : unused) {
       Optional<Leftover.Reason> reason = harmless(tensor);
@@ -101,6 +105,9 @@ final class UnusedTensors {
           ? Optional.of(Leftover.Reason.PACKED_SHAPE)
           : Optional.empty();
     }
+    if (isStaticInput(tensor)) {
+      return Optional.of(Leftover.Reason.STATIC_INPUT);
+    }
     if (!name.endsWith(OFFSET)) {
       return Optional.empty();
     }
@@ -108,6 +115,14 @@ final class UnusedTensors {
     boolean symmetric =
         stored.find(codes + CodesAndScale.SCALE).filter(s -> used.contains(s.name())).isPresent();
     return symmetric ? Optional.of(Leftover.Reason.ZERO_OFFSET) : Optional.empty();
+  }
+
+  /// Whether it lies beside a quantized weight and says how its input is rounded.
+  private boolean isStaticInput(SourceTensor tensor) {
+    int dot = tensor.name().lastIndexOf('.') + 1;
+    String codes = tensor.name().substring(0, dot) + "weight";
+    return STATIC.contains(tensor.name().substring(dot))
+        && CodesAndScale.SCALE_SUFFIXES.stream().map(codes::concat).anyMatch(used::contains);
   }
 
   /// Whether it may be a scale of a weight whose shard could not be read.

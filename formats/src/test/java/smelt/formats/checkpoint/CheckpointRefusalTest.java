@@ -319,9 +319,8 @@ class CheckpointRefusalTest {
     CheckpointDraft packed =
         fp8().retype(Q_A, ElementType.I32, 96, 24).add(FIRST, Q_A + "_shape", ElementType.I64, 2);
     assertThat(refusal(packed)).contains("a weight of type I32");
-    CheckpointDraft perTensor =
-        fp8().remove(Q_A + "_scale_inv").add(FIRST, Q_A + "_scale", ElementType.F32);
-    assertThat(refusal(perTensor)).contains("one scale for a whole tensor");
+    CheckpointDraft plain = fp8().add(FIRST, "model.norm.input_scale", ElementType.F32, 1);
+    assertThat(refusal(plain)).contains("static activation scales");
     CheckpointDraft e8m0 = fp8().retype(Q_A + "_scale_inv", ElementType.F8_E8M0, 1, 2);
     assertThat(refusal(e8m0)).contains("scales of type F8_E8M0");
   }

@@ -117,6 +117,27 @@ class EncodingsTest {
   }
 
   @Test
+  void readsOneScaleForAWholeTensor() throws IOException {
+    CheckpointDraft draft =
+        llama(Form.FP8_BLOCK)
+            .remove(O + "_scale_inv")
+            .add("model.safetensors", O + "_scale", ElementType.F32);
+    assertThat(of(draft)).isEqualTo(block(ElementType.F8_E4M3, 192, 192));
+  }
+
+  @Test
+  void namesWhatBelongsToStaticInputs() throws IOException {
+    String module = O.replace(".weight", "");
+    CheckpointDraft draft =
+        llama(Form.INT8_CHANNEL)
+            .add("model.safetensors", module + ".input_scale", ElementType.F32, 1)
+            .add("model.safetensors", module + ".quant_bias", ElementType.I32, 192);
+    assertThat(open(draft).leftovers())
+        .extracting(Leftover::reason)
+        .containsExactly(Leftover.Reason.STATIC_INPUT, Leftover.Reason.STATIC_INPUT);
+  }
+
+  @Test
   void readsE5m2() throws IOException {
     CheckpointDraft draft = llama(Form.FP8_BLOCK).retype(O, ElementType.F8_E5M2, 192, 192);
     assertThat(of(draft)).isEqualTo(block(ElementType.F8_E5M2, 128, 128));

@@ -182,7 +182,9 @@ public final class Verification {
   }
 
   private Activations served() throws IOException {
-    return request.rounded() ? ServedActivations.read(result.source()) : Activations.NONE;
+    return request.rounded()
+        ? ServedActivations.read(result.source(), result.checkpoint())
+        : Activations.NONE;
   }
 
   private int layers() {

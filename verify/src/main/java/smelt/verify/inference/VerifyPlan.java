@@ -197,7 +197,9 @@ public record VerifyPlan(
                   g.heads(), g.keyValueHeads(), g.headSize(), g.headSize(), (float) g.scale());
         };
     return Math.max(
-        work.compute().productBytes(tokens, widest), work.compute().attentionBytes(shape));
+        work.compute().roundingBytes(widest),
+        Math.max(
+            work.compute().productBytes(tokens, widest), work.compute().attentionBytes(shape)));
   }
 
   private static long scratch(Checkpoint model, long tokens, int longest, Scratch thrift) {
