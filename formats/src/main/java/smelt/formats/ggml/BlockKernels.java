@@ -2,7 +2,6 @@ package smelt.formats.ggml;
 
 import java.lang.foreign.MemorySegment;
 import smelt.formats.UnsupportedException;
-import smelt.formats.codec.KernelSet;
 import smelt.formats.gguf.GgmlType;
 
 /// The inner loops of the block types. `ScalarBlocks` is the definition; every other set gives the
@@ -13,29 +12,24 @@ public abstract class BlockKernels {
 
   BlockKernels() {}
 
-  /// The kernels of a name.
+  /// The kernels of a name. There is only scalar code for these types so far.
   ///
-  /// @param name `auto` (vector where it is available, else scalar), `scalar` or `vector`
-  /// @throws UnsupportedException if the vector kernels are asked for and not available
+  /// @param name `auto` or `scalar`
+  /// @throws UnsupportedException if vector kernels are asked for
   /// @throws IllegalArgumentException for any other name
   public static BlockKernels choose(String name) {
     return switch (name) {
-      case "scalar" -> new ScalarBlocks();
-      case "vector" -> {
-        KernelSet.whyNoVector()
-            .ifPresent(reason -> {
-              throw new UnsupportedException("--kernels vector: " + reason, "use auto or scalar");
-            });
-        yield new ScalarBlocks();
-      }
-      case "auto" -> new ScalarBlocks();
+      case "auto", "scalar" -> new ScalarBlocks();
+      case "vector" ->
+          throw new UnsupportedException(
+              "--kernels vector: block types have scalar kernels only", "use auto or scalar");
       default ->
           throw new IllegalArgumentException(
-              "no kernels named '" + name + "'; there are auto, scalar, vector");
+              "no kernels named '" + name + "'; there are auto, scalar");
     };
   }
 
-  /// Name for the log, such as `scalar` or `vector-512`.
+  /// Name for the log, such as `scalar`.
   public abstract String name();
 
   /// Rounds blocks of 32 without weights: `Q8_0`, `Q4_0`, `Q4_1`, `Q5_0`, `Q5_1`. The layouts and
