@@ -47,7 +47,7 @@ final class BoundsOptions {
       description =
           "A bound in place of the profile's, such as mean_kl=0.005; VALUE none takes it away."
               + " Metrics: mean_kl, kl_999, same_top, ppl_ratio, weight_sqnr, layer_sqnr,"
-              + " routed_mass, bit_exact, non_finite.")
+              + " routed_mass, bit_exact, non_finite, model_changes.")
   private List<String> overrides = List.of();
 
   @Option(names = "--recipe", paramLabel = "NAME", description = "Take the bounds of a recipe.")

@@ -127,6 +127,21 @@ class VerifyCommandTest {
   }
 
   @Test
+  void anotherConfigOrTokenizerFailsEvenWithoutText() throws IOException {
+    Path changed = SampleModel.copy(SampleModel.FP8, folder.resolve("changed"));
+    Path config = changed.resolve("config.json");
+    String before = Files.readString(config);
+    Files.writeString(config, before.replace("\"rope_theta\": 10000", "\"rope_theta\": 1000"));
+    Files.delete(changed.resolve("tokenizer_config.json"));
+    Program.Result result = verify(changed, "--weights-only");
+    assertThat(result.exit()).isEqualTo(1);
+    assertThat(result.out())
+        .contains("config.json rope_theta: 10000 -> 1000, tokenizer_config.json: lost")
+        .containsPattern("bit-exact weights .* pass");
+    assertThat(verify(changed, "--weights-only", "--bound", "model_changes=none").exit()).isZero();
+  }
+
+  @Test
   void tooLittleMemoryIsRefusedWithTheNumbers() {
     Program.Result result = verify(made.resolve("int8"), "--memory", "64M");
     assertThat(result.exit()).isEqualTo(4);

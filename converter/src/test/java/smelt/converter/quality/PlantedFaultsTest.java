@@ -138,7 +138,12 @@ class PlantedFaultsTest {
     QualityReport report = verify(fault().config("\"factor\": 4,", "\"factor\": 40,"));
     print("rope factor", report);
     assertThat(failed(report)).doesNotContain(Metric.WEIGHT_SQNR);
-    assertThat(failed(report)).contains(Metric.LAYER_SQNR);
+    assertThat(failed(report)).contains(Metric.LAYER_SQNR, Metric.MODEL_CHANGES);
+    assertThat(report.verdict().gates())
+        .filteredOn(gate -> gate.metric() == Metric.MODEL_CHANGES)
+        .singleElement()
+        .satisfies(gate ->
+            assertThat(gate.detail()).isEqualTo("config.json rope_scaling.factor: 4 -> 40"));
     assertThat(report.configChanges()).containsEntry("rope_scaling.factor", "4 -> 40");
   }
 

@@ -20,9 +20,11 @@ import smelt.formats.codec.Kernels;
 import smelt.formats.source.ModelSource;
 import smelt.verify.ServedActivations;
 import smelt.verify.quality.Bounds;
+import smelt.verify.quality.Evidence;
 import smelt.verify.quality.Judge;
 import smelt.verify.quality.LayerScore;
 import smelt.verify.quality.Metric;
+import smelt.verify.quality.ModelChanges;
 import smelt.verify.quality.Profile;
 import smelt.verify.quality.QualityReport;
 import smelt.verify.quality.Subject;
@@ -37,6 +39,8 @@ import smelt.verify.tensors.TensorComparison;
 /// Verifies a result against its source: every weight decoded, then both models on real text, then
 /// the verdict. Reads only what lies on disk.
 public final class Verification {
+
+  private static final int FAULTS_NAMED = 20;
 
   /// A model and where it lies.
   public record Model(ModelSource source, Checkpoint checkpoint) {}
@@ -157,6 +161,7 @@ public final class Verification {
   public QualityReport run(About about) throws IOException {
     watcher.starts(bytes(), 1 + (long) plan.rounds() * (layers() + 1));
     TensorComparison.Result tensors = compareTensors();
+    ModelChanges changes = changes(tensors);
     Activations served = served();
     boolean lossless =
         request.profile().filter(p -> p != Profile.LOSSLESS).isEmpty()
@@ -178,7 +183,7 @@ public final class Verification {
       notes.add("No text was run: " + broken + " weights of the result are not finite.");
     }
     Found found = broken > 0 ? new Found(Optional.empty()) : infer(activations, bounds);
-    return report(about, tensors.tensors(), activations, profile, bounds, found);
+    return report(about, tensors.tensors(), changes, activations, profile, bounds, found);
   }
 
   private Activations served() throws IOException {
@@ -227,15 +232,20 @@ public final class Verification {
               watcher.read(bytes);
             });
     watcher.stepDone();
-    name("weights of the source are not in the result", found.missing());
-    name("weights of the result are not in the source", found.added());
     return found;
   }
 
-  private void name(String what, List<String> names) {
-    if (!names.isEmpty()) {
-      notes.add(names.size() + " " + what + ", the first is " + names.getFirst() + ".");
+  private ModelChanges changes(TensorComparison.Result tensors) throws IOException {
+    ModelChanges changes = Differences.of(source, result, tensors.missing(), tensors.added());
+    notes.addAll(changes.expected());
+    List<String> faults = changes.faults();
+    if (!faults.isEmpty()) {
+      String named = String.join("; ", faults.subList(0, Math.min(FAULTS_NAMED, faults.size())));
+      int more = faults.size() - FAULTS_NAMED;
+      notes.add(
+          "No target makes these changes: " + named + (more > 0 ? "; " + more + " more." : "."));
     }
+    return changes;
   }
 
   /// What inference found; nothing where none was made.
@@ -347,6 +357,7 @@ public final class Verification {
   private QualityReport report(
       About about,
       List<TensorScore> tensors,
+      ModelChanges changes,
       Activations activations,
       Profile profile,
       Bounds bounds,
@@ -354,7 +365,7 @@ public final class Verification {
     Optional<TokenScores> tokens = found.tokens();
     Optional<Summary> summary = tokens.map(Summaries::of);
     List<LayerScore> layers = found.comparison().map(Comparison::layers).orElse(List.of());
-    Verdict verdict = Judge.judge(profile, bounds, tokens, layers, tensors);
+    Verdict verdict = Judge.judge(profile, bounds, new Evidence(tokens, layers, tensors, changes));
     notes.addAll(Judge.notes(profile, bounds, tokens));
     return new QualityReport(
         subject(about, activations, found),

@@ -50,14 +50,14 @@ public record Bounds(Map<Metric, Double> values) {
   private static boolean needsInference(Metric metric) {
     return switch (metric) {
       case MEAN_KL, KL_999, SAME_TOP, PPL_RATIO, LAYER_SQNR, ROUTED_MASS -> true;
-      case WEIGHT_SQNR, BIT_EXACT, NON_FINITE -> false;
+      case WEIGHT_SQNR, BIT_EXACT, NON_FINITE, MODEL_CHANGES -> false;
     };
   }
 
   private static void check(Metric metric, double bound) {
     boolean possible =
         switch (metric) {
-          case MEAN_KL, KL_999, NON_FINITE -> bound >= 0;
+          case MEAN_KL, KL_999, NON_FINITE, MODEL_CHANGES -> bound >= 0;
           case PPL_RATIO -> bound > 0;
           case SAME_TOP, ROUTED_MASS, BIT_EXACT -> bound >= 0 && bound <= 1;
           case WEIGHT_SQNR, LAYER_SQNR -> !Double.isNaN(bound);

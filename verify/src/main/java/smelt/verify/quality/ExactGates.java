@@ -4,8 +4,10 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.OptionalDouble;
+import java.util.function.Function;
 import java.util.function.ToDoubleFunction;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import smelt.verify.quality.Gate.Outcome;
 
 /// Gates on what is measured whole: every written weight, and every layer.
@@ -17,10 +19,12 @@ final class ExactGates {
 
   private final List<LayerScore> layers;
   private final List<TensorScore> tensors;
+  private final ModelChanges changes;
 
-  ExactGates(List<LayerScore> layers, List<TensorScore> tensors) {
-    this.layers = layers;
-    this.tensors = tensors;
+  ExactGates(Evidence evidence) {
+    layers = evidence.layers();
+    tensors = evidence.tensors();
+    changes = evidence.changes();
   }
 
   /// Over all weights: one that is kept as it was has an infinite SQNR unless it was damaged.
@@ -60,9 +64,23 @@ final class ExactGates {
     if (tensors.isEmpty()) {
       return skipped(Metric.BIT_EXACT, bound, NO_TENSORS);
     }
-    List<TensorScore> changed = tensors.stream().filter(tensor -> !tensor.bitExact()).toList();
-    double value = (double) (tensors.size() - changed.size()) / tensors.size();
-    return exact(Metric.BIT_EXACT, bound, value, of(changed, "differ"));
+    List<String> changed =
+        Stream.of(
+                tensors.stream().filter(score -> !score.bitExact()).map(TensorScore::tensor),
+                changes.lost().stream(),
+                changes.added().stream())
+            .flatMap(names -> names)
+            .toList();
+    int all = Math.addExact(tensors.size(), changes.unpaired());
+    double value = (double) (all - changed.size()) / all;
+    return exact(Metric.BIT_EXACT, bound, value, of(changed, all, "weights differ"));
+  }
+
+  /// Config, files, and weights that only one model has.
+  Gate modelChanges(double bound) {
+    List<String> faults = changes.faults();
+    String detail = faults.isEmpty() ? "" : first(faults, faults.size());
+    return exact(Metric.MODEL_CHANGES, bound, (double) faults.size(), detail);
   }
 
   Gate nonFinite(double bound) {
@@ -71,8 +89,8 @@ final class ExactGates {
     }
     List<TensorScore> broken = tensors.stream().filter(tensor -> tensor.nonFinite() > 0).toList();
     long count = broken.stream().mapToLong(TensorScore::nonFinite).reduce(0, Math::addExact);
-    return exact(
-        Metric.NON_FINITE, bound, (double) count, of(broken, "have NaN or infinite values"));
+    List<String> names = broken.stream().map(TensorScore::tensor).toList();
+    return exact(Metric.NON_FINITE, bound, (double) count, of(names, tensors.size(), "weights"));
   }
 
   /// The lowest SQNR first; those that do not differ are left out. What is not finite is worst.
@@ -105,7 +123,7 @@ final class ExactGates {
   }
 
   private static <T> String named(
-      List<T> worst, java.util.function.Function<T, String> name, ToDoubleFunction<T> figure) {
+      List<T> worst, Function<T, String> name, ToDoubleFunction<T> figure) {
     return worst.isEmpty()
         ? "nothing differs"
         : worst.stream()
@@ -115,15 +133,15 @@ final class ExactGates {
             .collect(Collectors.joining(", ", "worst: ", ""));
   }
 
-  private String of(List<TensorScore> some, String what) {
-    String count =
-        Figures.count(some.size()) + " of " + Figures.count(tensors.size()) + " weights " + what;
-    return some.isEmpty()
-        ? count
-        : some.stream()
-            .limit(NAMED)
-            .map(TensorScore::tensor)
-            .collect(Collectors.joining(", ", count + ", first: ", ""));
+  /// Such as `2 of 100 weights differ: a, b`.
+  private static String of(List<String> names, int all, String what) {
+    String count = Figures.count(names.size()) + " of " + Figures.count(all) + " " + what;
+    return names.isEmpty() ? count : count + ": " + first(names, names.size());
+  }
+
+  private static String first(List<String> names, int count) {
+    String shown = String.join(", ", names.subList(0, Math.min(NAMED, count)));
+    return count > NAMED ? shown + ", and " + Figures.count(count - NAMED) + " more" : shown;
   }
 
   private static Gate exact(Metric metric, double bound, double value, String detail) {

@@ -1,6 +1,7 @@
 package smelt.verify.quality;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -20,18 +21,11 @@ public final class Judge {
   /// Every bound as a gate, in the order of [Metric].
   ///
   /// @param bounds the profile's, or what the recipe made of them
-  /// @param tokens empty when no inference was made; its gates are then skipped
-  /// @param layers empty when no inference was made
-  /// @param tensors every written weight
-  public static Verdict judge(
-      Profile profile,
-      Bounds bounds,
-      Optional<TokenScores> tokens,
-      List<LayerScore> layers,
-      List<TensorScore> tensors) {
-    Optional<TokenGates> sampled = tokens.filter(scores -> scores.size() > 0).map(TokenGates::new);
-    String absent = tokens.isPresent() ? "no token was scored" : "no inference was made";
-    ExactGates exact = new ExactGates(layers, tensors);
+  public static Verdict judge(Profile profile, Bounds bounds, Evidence evidence) {
+    Optional<TokenGates> sampled =
+        evidence.tokens().filter(scores -> scores.size() > 0).map(TokenGates::new);
+    String absent = evidence.tokens().isPresent() ? "no token was scored" : "no inference was made";
+    ExactGates exact = new ExactGates(evidence);
     List<Gate> gates = new ArrayList<>();
     bounds
         .values()
@@ -39,8 +33,10 @@ public final class Judge {
     return new Verdict(
         profile.label(),
         gates,
-        ExactGates.worstTensors(tensors, WORST).stream().map(TensorScore::tensor).toList(),
-        ExactGates.worstLayers(layers, WORST).stream().map(LayerScore::layer).toList());
+        ExactGates.worstTensors(evidence.tensors(), WORST).stream()
+            .map(TensorScore::tensor)
+            .toList(),
+        ExactGates.worstLayers(evidence.layers(), WORST).stream().map(LayerScore::layer).toList());
   }
 
   private static Gate gate(
@@ -51,6 +47,7 @@ public final class Judge {
       case ROUTED_MASS -> exact.routedMass(bound);
       case BIT_EXACT -> exact.bitExact(bound);
       case NON_FINITE -> exact.nonFinite(bound);
+      case MODEL_CHANGES -> exact.modelChanges(bound);
       case MEAN_KL, KL_999, SAME_TOP, PPL_RATIO ->
           sampled
               .map(gates -> sampledGate(metric, bound, gates))
@@ -64,7 +61,7 @@ public final class Judge {
       case KL_999 -> gates.kl999(bound);
       case SAME_TOP -> gates.sameTop(bound);
       case PPL_RATIO -> gates.pplRatio(bound);
-      case WEIGHT_SQNR, LAYER_SQNR, ROUTED_MASS, BIT_EXACT, NON_FINITE ->
+      case WEIGHT_SQNR, LAYER_SQNR, ROUTED_MASS, BIT_EXACT, NON_FINITE, MODEL_CHANGES ->
           throw new AssertionError(metric);
     };
   }
@@ -88,7 +85,7 @@ public final class Judge {
   private static Optional<String> flips(TokenScores scores) {
     double free = mean(scores.kl());
     double forced = mean(scores.forcedKl());
-    if (!(free > 0) || java.util.Arrays.equals(scores.kl(), scores.forcedKl())) {
+    if (!(free > 0) || Arrays.equals(scores.kl(), scores.forcedKl())) {
       return Optional.empty();
     }
     String figures = "(free " + Figures.small(free) + ", forced " + Figures.small(forced) + ").";

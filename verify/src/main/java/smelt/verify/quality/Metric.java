@@ -21,7 +21,9 @@ public enum Metric {
   /// Share of weights whose every decoded value has the source's bits.
   BIT_EXACT(Side.AT_LEAST, "share", "bit-exact weights"),
   /// Values of the result that are NaN or infinite.
-  NON_FINITE(Side.AT_MOST, "values", "non-finite values");
+  NON_FINITE(Side.AT_MOST, "values", "non-finite values"),
+  /// Changes of config, files and list of weights that no target makes.
+  MODEL_CHANGES(Side.AT_MOST, "changes", "config, files, weights");
 
   /// On which side of the bound a value must lie.
   public enum Side {

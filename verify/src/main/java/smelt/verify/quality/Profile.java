@@ -70,8 +70,8 @@ public enum Profile {
     return Arrays.stream(values()).filter(profile -> profile.label().equals(label)).findFirst();
   }
 
-  /// The profile's own bounds. None allows a value that is not finite; `LOSSLESS` also wants every
-  /// weight's bits.
+  /// The profile's own bounds. None allows a value that is not finite, or a change of the model
+  /// beside its weights' values; `LOSSLESS` also wants every weight's bits.
   public Bounds bounds() {
     Map<Metric, Double> bounds = new EnumMap<>(Metric.class);
     bounds.put(Metric.MEAN_KL, meanKl);
@@ -82,6 +82,7 @@ public enum Profile {
     bounds.put(Metric.LAYER_SQNR, layerDb);
     bounds.put(Metric.ROUTED_MASS, routedMass);
     bounds.put(Metric.NON_FINITE, 0.0);
+    bounds.put(Metric.MODEL_CHANGES, 0.0);
     if (this == LOSSLESS) {
       bounds.put(Metric.BIT_EXACT, 1.0);
     }

@@ -88,7 +88,8 @@ final class Figures {
       case SAME_TOP, ROUTED_MASS, BIT_EXACT -> share(value, 2 + detail);
       case PPL_RATIO -> fixed(value, 4 + detail);
       case WEIGHT_SQNR, LAYER_SQNR -> decibel(value, 1 + detail);
-      case NON_FINITE -> Double.isFinite(value) ? count((long) value) : significant(value, 1);
+      case NON_FINITE, MODEL_CHANGES ->
+          Double.isFinite(value) ? count((long) value) : significant(value, 1);
     };
   }
 }

@@ -47,7 +47,7 @@ final class GateBar {
     double held = Double.isNaN(GateText.held(gate)) ? gate.value() : GateText.held(gate);
     double bound = gate.bound();
     return switch (gate.metric()) {
-      case MEAN_KL, KL_999, NON_FINITE -> zeroTo(bound > 0 ? reach(held, bound) : 1);
+      case MEAN_KL, KL_999, NON_FINITE, MODEL_CHANGES -> zeroTo(bound > 0 ? reach(held, bound) : 1);
       case WEIGHT_SQNR, LAYER_SQNR -> zeroTo(Math.max(reach(held, bound), 1));
       case PPL_RATIO -> {
         double room = Math.max(Math.abs(bound - 1), 1e-6);

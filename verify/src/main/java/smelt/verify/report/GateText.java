@@ -30,6 +30,8 @@ final class GateText {
           "How much routing weight still goes to the same experts, in the worst layer.";
       case BIT_EXACT -> "How many weights decode to exactly the original's bits.";
       case NON_FINITE -> "Numbers in the result that are NaN or infinite. One is too many.";
+      case MODEL_CHANGES ->
+          "Changes of config, tokenizer or list of weights that no target makes. One is too many.";
     };
   }
 
@@ -80,7 +82,8 @@ final class GateText {
   static double used(Gate gate) {
     double held = held(gate);
     return switch (gate.metric()) {
-      case MEAN_KL, KL_999, NON_FINITE -> gate.bound() > 0 ? held / gate.bound() : Double.NaN;
+      case MEAN_KL, KL_999, NON_FINITE, MODEL_CHANGES ->
+          gate.bound() > 0 ? held / gate.bound() : Double.NaN;
       case PPL_RATIO -> gate.bound() > 1 ? (held - 1) / (gate.bound() - 1) : Double.NaN;
       case SAME_TOP, ROUTED_MASS, BIT_EXACT ->
           gate.bound() < 1 ? (1 - held) / (1 - gate.bound()) : Double.NaN;

@@ -38,7 +38,8 @@ class BoundsTest {
     assertThat(changed.values()).containsEntry(Metric.MEAN_KL, 0.02);
     assertThat(changed.without(Metric.MEAN_KL)).isEqualTo(own.without(Metric.MEAN_KL));
     assertThat(own.values()).containsEntry(Metric.MEAN_KL, 0.01);
-    assertThat(own.onlyWeights().values()).containsOnlyKeys(Metric.WEIGHT_SQNR, Metric.NON_FINITE);
+    assertThat(own.onlyWeights().values())
+        .containsOnlyKeys(Metric.WEIGHT_SQNR, Metric.NON_FINITE, Metric.MODEL_CHANGES);
   }
 
   @Test

@@ -2,6 +2,7 @@ package smelt.verify.quality;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
+import static smelt.verify.quality.PlantedScores.evidence;
 import static smelt.verify.quality.PlantedScores.gate;
 import static smelt.verify.quality.PlantedScores.goodLayers;
 import static smelt.verify.quality.PlantedScores.goodTensors;
@@ -29,16 +30,15 @@ class JudgeTest {
   }
 
   private static Verdict judge(Bounds bounds, TokenScores scores) {
-    return Judge.judge(Profile.W8A8, bounds, Optional.of(scores), goodLayers(), goodTensors());
+    return Judge.judge(
+        Profile.W8A8, bounds, evidence(Optional.of(scores), goodLayers(), goodTensors()));
   }
 
   private static Verdict judge(List<LayerScore> layers, List<TensorScore> tensors) {
     return Judge.judge(
         Profile.W8A8,
         Profile.W8A8.bounds().with(Metric.BIT_EXACT, 0.3),
-        Optional.of(GOOD),
-        layers,
-        tensors);
+        evidence(Optional.of(GOOD), layers, tensors));
   }
 
   @Test
@@ -46,7 +46,7 @@ class JudgeTest {
     Verdict verdict = judge(GOOD);
     assertThat(verdict.passed()).isTrue();
     assertThat(verdict.profile()).isEqualTo("w8a8");
-    assertThat(verdict.gates()).hasSize(8);
+    assertThat(verdict.gates()).hasSize(9);
     for (Metric metric : List.of(Metric.MEAN_KL, Metric.KL_999, Metric.PPL_RATIO)) {
       Gate gate = gate(verdict, metric);
       assertThat(gate.limit().orElseThrow()).isGreaterThan(gate.value());
@@ -64,9 +64,10 @@ class JudgeTest {
         Judge.judge(
             profile,
             profile.bounds(),
-            Optional.of(identical(100)),
-            List.of(layer(0, same, 1 - 1e-15)),
-            List.of(tensor("a", same, 0)));
+            evidence(
+                Optional.of(identical(100)),
+                List.of(layer(0, same, 1 - 1e-15)),
+                List.of(tensor("a", same, 0))));
     assertThat(notPassed(verdict)).isEmpty();
     assertThat(gate(verdict, Metric.MEAN_KL).value()).isZero();
     assertThat(gate(verdict, Metric.MEAN_KL).limit()).hasValue(0);
@@ -85,13 +86,14 @@ class JudgeTest {
         Judge.judge(
             Profile.LOSSLESS,
             Profile.LOSSLESS.bounds(),
-            Optional.of(scores),
-            goodLayers(),
-            List.of(tensor("a", Double.POSITIVE_INFINITY, 0), tensor("b", 80, 0)));
+            evidence(
+                Optional.of(scores),
+                goodLayers(),
+                List.of(tensor("a", Double.POSITIVE_INFINITY, 0), tensor("b", 80, 0))));
     assertThat(notPassed(verdict))
         .contains(Metric.MEAN_KL, Metric.WEIGHT_SQNR, Metric.LAYER_SQNR, Metric.BIT_EXACT);
     assertThat(gate(verdict, Metric.BIT_EXACT).value()).isEqualTo(0.5);
-    assertThat(gate(verdict, Metric.BIT_EXACT).detail()).endsWith("first: b");
+    assertThat(gate(verdict, Metric.BIT_EXACT).detail()).endsWith("differ: b");
   }
 
   @Test
@@ -185,12 +187,36 @@ class JudgeTest {
   }
 
   @Test
+  void aWeightThatOnlyOneModelHasIsAChangeAndIsNotBitExact() {
+    ModelChanges changes =
+        new ModelChanges(List.of(), List.of(), List.of("gone"), List.of("new"), List.of());
+    Verdict verdict =
+        Judge.judge(
+            Profile.LOSSLESS,
+            Profile.LOSSLESS.bounds().onlyWeights(),
+            new Evidence(
+                Optional.empty(),
+                List.of(),
+                List.of(tensor("a", Double.POSITIVE_INFINITY, 0)),
+                changes));
+    assertThat(notPassed(verdict)).containsExactly(Metric.BIT_EXACT, Metric.MODEL_CHANGES);
+    assertThat(gate(verdict, Metric.BIT_EXACT).value()).isEqualTo(1.0 / 3);
+    assertThat(gate(verdict, Metric.BIT_EXACT).detail())
+        .isEqualTo("2 of 3 weights differ: gone, new");
+    assertThat(gate(verdict, Metric.MODEL_CHANGES).detail()).isEqualTo("lost gone, added new");
+  }
+
+  @Test
   void nothingMeasuredIsNoPass() {
     Verdict verdict =
         Judge.judge(
-            Profile.LOSSLESS, Profile.LOSSLESS.bounds(), Optional.empty(), List.of(), List.of());
-    assertThat(verdict.gates()).hasSize(9);
+            Profile.LOSSLESS,
+            Profile.LOSSLESS.bounds(),
+            evidence(Optional.empty(), List.of(), List.of()));
+    assertThat(verdict.gates()).hasSize(10);
+    assertThat(gate(verdict, Metric.MODEL_CHANGES).outcome()).isEqualTo(Outcome.PASS);
     assertThat(verdict.gates())
+        .filteredOn(gate -> gate.metric() != Metric.MODEL_CHANGES)
         .allSatisfy(gate -> assertThat(gate.outcome()).isEqualTo(Outcome.SKIPPED));
     assertThat(verdict.passed()).isFalse();
     assertThat(gate(judge(identical(0)), Metric.MEAN_KL).detail()).isEqualTo("no token was scored");
@@ -202,11 +228,9 @@ class JudgeTest {
         Judge.judge(
             Profile.W8A8,
             Profile.W8A8.bounds().onlyWeights(),
-            Optional.empty(),
-            List.of(),
-            goodTensors());
+            evidence(Optional.empty(), List.of(), goodTensors()));
     assertThat(verdict.passed()).isTrue();
-    assertThat(verdict.gates()).hasSize(2);
+    assertThat(verdict.gates()).hasSize(3);
   }
 
   @Test
@@ -231,7 +255,7 @@ class JudgeTest {
     assertThat(notPassed(verdict))
         .containsExactly(Metric.WEIGHT_SQNR, Metric.BIT_EXACT, Metric.NON_FINITE);
     assertThat(gate(verdict, Metric.NON_FINITE).value()).isEqualTo(2);
-    assertThat(gate(verdict, Metric.NON_FINITE).detail()).endsWith("first: broken");
+    assertThat(gate(verdict, Metric.NON_FINITE).detail()).isEqualTo("1 of 4 weights: broken");
     assertThat(verdict.worstTensors()).containsExactly("broken", "unknown", "low");
   }
 

@@ -93,6 +93,12 @@ final class PlantedScores {
     return List.of(layer(0, 60, 0.999), layer(1, 61, 0.9995));
   }
 
+  /// With nothing changed but numbers.
+  static Evidence evidence(
+      Optional<TokenScores> tokens, List<LayerScore> layers, List<TensorScore> tensors) {
+    return new Evidence(tokens, layers, tensors, ModelChanges.NONE);
+  }
+
   static Gate gate(Verdict verdict, Metric metric) {
     return verdict.gates().stream()
         .filter(gate -> gate.metric() == metric)

@@ -1,0 +1,22 @@
+package smelt.verify.quality;
+
+import java.util.List;
+import java.util.Optional;
+
+/// What a verdict rests on.
+///
+/// @param tokens empty when no inference was made
+/// @param layers in order; empty when no inference was made
+/// @param tensors every weight that is in both models
+/// @param changes what differs beside the weights' values
+public record Evidence(
+    Optional<TokenScores> tokens,
+    List<LayerScore> layers,
+    List<TensorScore> tensors,
+    ModelChanges changes) {
+
+  public Evidence {
+    layers = List.copyOf(layers);
+    tensors = List.copyOf(tensors);
+  }
+}
