@@ -10,8 +10,8 @@ import smelt.formats.ElementType;
 import smelt.formats.codec.Encoding;
 import smelt.formats.codec.Tile;
 
-/// Codes 1, 2 and 3 with scale 0.5, inputs with scale 0.25 and offset 3: the offset's part is
-/// `-3 * 6 = -18`, and sums are scaled by `0.125`.
+/// Codes 1, 2 and 3 with scale 0.5, inputs with scale 0.25 and offset 3: the offset's part is `-3 *
+/// 6 = -18`, and sums are scaled by `0.125`.
 class IntegerOutputTest {
 
   private static float corrected(int bias, float scale) {

@@ -29,8 +29,8 @@ final class Models {
 
   /// A checkpoint to convert from.
   ///
-  /// @throws UnsupportedException for sums with a stored bias: it may hold a bias of the linear that
-  ///   no other tensor has, and would be lost
+  /// @throws UnsupportedException for sums with a stored bias: it may hold a bias of the linear
+  ///   that no other tensor has, and would be lost
   static Checkpoint toConvert(ModelSource source) throws IOException {
     Checkpoint checkpoint = Checkpoint.open(source);
     for (Leftover leftover : checkpoint.leftovers()) {

@@ -6,6 +6,7 @@ import java.util.Set;
 import smelt.converter.recipe.Selector;
 import smelt.formats.UnsupportedException;
 import smelt.formats.checkpoint.TensorRole;
+import smelt.formats.ggml.BlockQuantizer;
 import smelt.formats.gguf.GgmlType;
 
 /// Which type the weights of linears, the embedding and the head get. Norms, routers and biases are
@@ -22,8 +23,7 @@ public record GgufTypes(GgmlType linear, List<Rule> rules) {
     }
   }
 
-  private static final Set<GgmlType> WRITTEN =
-      Set.of(GgmlType.F32, GgmlType.F16, GgmlType.BF16, GgmlType.Q8_0);
+  private static final Set<GgmlType> PLAIN = Set.of(GgmlType.F32, GgmlType.F16, GgmlType.BF16);
 
   public GgufTypes {
     requireWritten(linear);
@@ -72,13 +72,14 @@ public record GgufTypes(GgmlType linear, List<Rule> rules) {
 
   /// Whether files can have a type.
   public static boolean canWrite(GgmlType type) {
-    return WRITTEN.contains(type);
+    return PLAIN.contains(type) || BlockQuantizer.canWrite(type);
   }
 
   private static void requireWritten(GgmlType type) {
     if (!canWrite(type)) {
       throw new UnsupportedException(
-          "writing GGUF in " + type, "F32, F16, BF16 and Q8_0 can be written");
+          "writing GGUF in " + type,
+          "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K and Q6_K can be written");
     }
   }
 }

@@ -5,8 +5,9 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.OptionalLong;
 import smelt.formats.codec.Kernels;
+import smelt.formats.ggml.BlockKernels;
+import smelt.formats.ggml.BlockQuantizer;
 import smelt.formats.gguf.GgmlType;
-import smelt.formats.gguf.Q8Block;
 
 /// Writes F32 values in a type of GGUF. Values that the type cannot hold are found before.
 public final class RowEncoder {
@@ -21,6 +22,8 @@ public final class RowEncoder {
       ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
   private static final ValueLayout.OfShort U16 =
       ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+  private static final BlockKernels BLOCKS = BlockKernels.choose("auto");
 
   private RowEncoder() {}
 
@@ -40,16 +43,16 @@ public final class RowEncoder {
       case F32 -> Float.POSITIVE_INFINITY;
       case BF16 -> BF16_LIMIT;
       case F16 -> F16_LIMIT;
-      // The scale of a block is its largest magnitude / 127, in F16.
-      case Q8_0 -> F16_LIMIT * 127f;
-      default -> throw new IllegalStateException("cannot write " + type);
+      // Scales of blocks are F16, and at most the largest magnitude.
+      default -> F16_LIMIT;
     };
   }
 
   /// @param in F32, without what `firstUnfit` finds
-  /// @param count elements, whole blocks of the type
+  /// @param count elements, whole rows
+  /// @param cols elements of a row, whole blocks of the type
   public static void encode(
-      Kernels kernels, GgmlType type, MemorySegment in, MemorySegment out, long count) {
+      Kernels kernels, GgmlType type, MemorySegment in, MemorySegment out, long count, long cols) {
     switch (type) {
       case F32 -> MemorySegment.copy(in, 0, out, 0, count * Float.BYTES);
       case BF16 -> kernels.encodeBf16(in, 0, out, 0, count);
@@ -59,8 +62,9 @@ public final class RowEncoder {
           out.set(U16, i * Short.BYTES, half);
         }
       }
-      case Q8_0 -> Q8Block.encode(in, 0, out, 0, count);
-      default -> throw new IllegalStateException("cannot write " + type);
+      default ->
+          BlockQuantizer.quantize(
+              BLOCKS, type, in, 0, count / cols, cols, MemorySegment.NULL, 0, out, 0);
     }
   }
 }

@@ -101,7 +101,9 @@ final class BlockWriter {
             case HALVES_BY_TURNS -> byTurns(values, rows, cols, turned);
           };
       long size = type.bytes(rows * cols);
-      RowEncoder.encode(kernels, type, values, codesOut.asSlice(done, size), rows * cols);
+      long rowElements = piece.order() == Slab.Order.TRANSPOSED ? rows : cols;
+      MemorySegment blocks = codesOut.asSlice(done, size);
+      RowEncoder.encode(kernels, type, values, blocks, rows * cols, rowElements);
       done += size;
     }
     return done;

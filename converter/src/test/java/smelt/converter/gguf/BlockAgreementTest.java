@@ -14,6 +14,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 import smelt.formats.ggml.BlockKernels;
 import smelt.formats.ggml.BlockQuantizer;
 import smelt.formats.ggml.GgmlLibrary;
+import smelt.formats.gguf.BlockDecoder;
 import smelt.formats.gguf.GgmlType;
 
 /// Every type that is written has the bytes of llama.cpp's own quantizer, whatever the rows.
@@ -107,6 +108,33 @@ class BlockAgreementTest {
       assertThat(out.mismatch(expected))
           .as("first other byte, %s %s, importance %s", type, rows, weighted)
           .isEqualTo(-1);
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(
+      value = GgmlType.class,
+      names = {
+        "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL",
+        "IQ4_XS", "MXFP4"
+      })
+  void readsBlocksAsLlamaCppDoes(GgmlType type) {
+    Random random = new Random(43);
+    long count = (long) ROWS * COLS;
+    try (Arena arena = Arena.ofConfined()) {
+      for (Rows rows : new Rows[] {Rows.GAUSSIAN, Rows.HEAVY_TAILED, Rows.ZEROS, Rows.TIES}) {
+        MemorySegment in = arena.allocate(count * Float.BYTES);
+        for (int i = 0; i < count; i++) {
+          in.setAtIndex(ValueLayout.JAVA_FLOAT, i, rows.value(random, i));
+        }
+        MemorySegment blocks = arena.allocate(type.bytes(count));
+        ggml.quantize(type, in, ROWS, COLS, MemorySegment.NULL, blocks);
+        MemorySegment expected = arena.allocate(count * Float.BYTES);
+        ggml.dequantize(type, blocks, expected, count);
+        MemorySegment out = arena.allocate(count * Float.BYTES);
+        BlockDecoder.decode(type, blocks, 0, ROWS, COLS, out, 0);
+        assertThat(out.mismatch(expected)).as("%s %s", type, rows).isEqualTo(-1);
+      }
     }
   }
 }

@@ -22,9 +22,10 @@ import org.junit.jupiter.params.provider.ValueSource;
 import smelt.converter.SampleModel;
 import smelt.formats.BadInputException;
 import smelt.formats.checkpoint.SourceTensor;
+import smelt.formats.ggml.BlockKernels;
+import smelt.formats.ggml.BlockQuantizer;
 import smelt.formats.gguf.GgmlType;
 import smelt.formats.gguf.GgufTensor;
-import smelt.formats.gguf.Q8Block;
 
 /// The samples as GGUF: every number stands where the engine looks for it.
 class GgufFilesTest {
@@ -182,7 +183,17 @@ class GgufFilesTest {
       if (!exact) {
         MemorySegment in = MemorySegment.ofArray(values);
         byte[] blocks = new byte[values.length / 32 * 34];
-        Q8Block.encode(in, 0, MemorySegment.ofArray(blocks), 0, values.length);
+        BlockQuantizer.quantize(
+            BlockKernels.choose("scalar"),
+            GgmlType.Q8_0,
+            in,
+            0,
+            1,
+            values.length,
+            MemorySegment.NULL,
+            0,
+            MemorySegment.ofArray(blocks),
+            0);
         assertThat(file.data(tensor.name()).toArray(ValueLayout.JAVA_BYTE)).isEqualTo(blocks);
       }
     }

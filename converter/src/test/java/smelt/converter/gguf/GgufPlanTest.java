@@ -134,8 +134,8 @@ class GgufPlanTest {
         .isInstanceOf(UnsupportedException.class)
         .hasMessageContaining("DeepseekV32ForCausalLM")
         .hasMessageContaining("indexer");
-    assertThatThrownBy(() -> GgufOptions.of(GgmlType.Q4_K))
+    assertThatThrownBy(() -> GgufOptions.of(GgmlType.IQ2_XS))
         .isInstanceOf(UnsupportedException.class)
-        .hasMessageContaining("Q4_K");
+        .hasMessageContaining("IQ2_XS");
   }
 }

@@ -14,6 +14,8 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import smelt.converter.SampleModel;
+import smelt.converter.run.Converting;
+import smelt.converter.target.Target;
 import smelt.formats.Checkout;
 import smelt.formats.gguf.GgmlType;
 
@@ -74,13 +76,32 @@ class LlamaAgreementTest {
     assertThat(ratio(SampleModel.BF16, GgmlType.Q8_0)).isCloseTo(1, within(0.005));
   }
 
+  /// What four bits cost the sample is a few percent; a block in the wrong order costs more.
+  @Test
+  void staysNearInQ4K() throws IOException, InterruptedException {
+    assertThat(ratio(SampleModel.BF16, GgmlType.Q4_K)).isCloseTo(1, within(0.05));
+  }
+
+  /// Five files, of which the engine is given the first.
+  @Test
+  void findsAllFilesOfASplitModel() throws IOException, InterruptedException {
+    Path out = folder.resolve("split");
+    Converting.to(Target.GGUF).run(SampleModel.path(SampleModel.BF16), out);
+    assertThat(ratio("split", llama.score(out.resolve("model-00001-of-00005.gguf"), tokens)))
+        .isCloseTo(1, within(0.005));
+  }
+
   /// Perplexity by the engine / golden perplexity of the BF16 sample.
   private static double ratio(String sample, GgmlType type)
       throws IOException, InterruptedException {
     Path file = folder.resolve(sample + type + ".gguf");
     Exported.of(SampleModel.path(sample), type, file);
+    return ratio(sample + " in " + type, llama.score(file, tokens));
+  }
+
+  private static double ratio(String what, double[] scores) {
     double sum = 0;
-    for (double nll : llama.score(file, tokens)) {
+    for (double nll : scores) {
       sum += nll;
     }
     int scored = WINDOWS.size() * WINDOW;
@@ -88,9 +109,8 @@ class LlamaAgreementTest {
     double expected = Math.exp(golden / scored);
     System.out.printf(
         java.util.Locale.ROOT,
-        "%s in %s: perplexity %.4f by llama.cpp, golden %.4f%n",
-        sample,
-        type,
+        "%s: perplexity %.4f by llama.cpp, golden %.4f%n",
+        what,
         perplexity,
         expected);
     return perplexity / expected;

@@ -9,6 +9,7 @@ import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Locale;
 import java.util.Optional;
 import smelt.formats.Checkout;
 import smelt.formats.gguf.GgmlType;
@@ -18,9 +19,11 @@ import smelt.formats.gguf.GgmlType;
 public final class GgmlLibrary {
 
   private final MethodHandle quantizeChunk;
+  private final Path library;
 
   @SuppressWarnings("restricted")
   public GgmlLibrary(Path library) {
+    this.library = library;
     quantizeChunk =
         Linker.nativeLinker()
             .downcallHandle(
@@ -59,6 +62,26 @@ public final class GgmlLibrary {
       if (bytes != type.bytes(rows * cols)) {
         throw new AssertionError(bytes + " bytes");
       }
+    } catch (RuntimeException | Error e) {
+      throw e;
+    } catch (Throwable e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  /// What ggml makes of blocks.
+  @SuppressWarnings("restricted")
+  public void dequantize(GgmlType type, MemorySegment blocks, MemorySegment out, long count) {
+    String name = type.name().toLowerCase(Locale.ROOT).replaceFirst("_k$", "_K");
+    MethodHandle handle =
+        Linker.nativeLinker()
+            .downcallHandle(
+                SymbolLookup.libraryLookup(library, Arena.ofAuto())
+                    .findOrThrow("dequantize_row_" + name),
+                FunctionDescriptor.ofVoid(
+                    ValueLayout.ADDRESS, ValueLayout.ADDRESS, ValueLayout.JAVA_LONG));
+    try {
+      handle.invokeExact(blocks, out, count);
     } catch (RuntimeException | Error e) {
       throw e;
     } catch (Throwable e) {
