@@ -2,8 +2,6 @@ package smelt.calibrate.model;
 
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
-import java.util.HashMap;
-import java.util.Map;
 import java.util.Objects;
 import smelt.calibrate.math.Matrix;
 import smelt.formats.Shape;
@@ -13,8 +11,8 @@ import smelt.formats.codec.Encoding;
 import smelt.formats.codec.Kernels;
 import smelt.formats.codec.Tile;
 import smelt.formats.codec.Transcoder;
-import smelt.formats.source.ByteSource;
 import smelt.formats.source.ModelSource;
+import smelt.formats.source.SourceFiles;
 
 /// Reads weights as tiles of whole rows, through one buffer: codes first, their scales behind them.
 /// A tile is valid until the next one is read. A vector is one row.
@@ -29,13 +27,12 @@ final class WeightStream implements AutoCloseable {
     void use(Tile tile, long row) throws IOException;
   }
 
-  private final ModelSource source;
+  private final SourceFiles files;
   private final MemorySegment buffer;
-  private final Map<String, ByteSource> files = new HashMap<>();
   private long bytesRead;
 
   WeightStream(ModelSource source, MemorySegment buffer) {
-    this.source = source;
+    this.files = new SourceFiles(source);
     this.buffer = buffer;
   }
 
@@ -82,12 +79,7 @@ final class WeightStream implements AutoCloseable {
   /// Reads stored bytes of a tensor from byte `at` on.
   void fill(SourceTensor tensor, long at, MemorySegment into) throws IOException {
     Objects.checkFromIndexSize(at, into.byteSize(), tensor.bytes());
-    ByteSource file = files.get(tensor.file());
-    if (file == null) {
-      file = source.open(tensor.file());
-      files.put(tensor.file(), file);
-    }
-    file.read(Math.addExact(tensor.offset(), at), into);
+    files.file(tensor.file()).read(Math.addExact(tensor.offset(), at), into);
     bytesRead += into.byteSize();
   }
 
@@ -121,29 +113,12 @@ final class WeightStream implements AutoCloseable {
 
   /// @throws smelt.formats.BadInputException if a file that was read has changed since
   void checkUnchanged() throws IOException {
-    for (ByteSource file : files.values()) {
-      file.checkUnchanged();
-    }
+    files.checkUnchanged();
   }
 
   @Override
   public void close() throws IOException {
-    IOException failure = null;
-    for (ByteSource file : files.values()) {
-      try {
-        file.close();
-      } catch (IOException e) {
-        if (failure == null) {
-          failure = e;
-        } else {
-          failure.addSuppressed(e);
-        }
-      }
-    }
-    files.clear();
-    if (failure != null) {
-      throw failure;
-    }
+    files.close();
   }
 
   /// How a weight's rows and the rows of its scales lie.

@@ -20,8 +20,14 @@ public final class Recipes {
 
   private static final int LARGEST = 1 << 20;
 
-  /// Built-in recipes that make more than one target.
-  private static final List<String> SEVERAL_TARGETS = List.of("gpu-int8-and-fp8");
+  /// Built-in recipes that make more than one target, or one with choices of its own.
+  private static final List<String> SEVERAL_TARGETS =
+      List.of(
+          "gpu-int8-and-fp8",
+          "ktransformers-int4",
+          "ktransformers-int8",
+          "llamacpp-q4",
+          "llamacpp-q8");
 
   private Recipes() {}
 

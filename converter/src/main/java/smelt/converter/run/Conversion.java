@@ -18,6 +18,7 @@ import smelt.converter.plan.Plan;
 import smelt.converter.progress.Progress;
 import smelt.formats.codec.Kernels;
 import smelt.formats.source.ModelSource;
+import smelt.formats.source.SourceFiles;
 
 /// Runs a plan's units that have no receipt yet. Ends with a receipt for every unit, or throws;
 /// what is finished keeps its receipt in either case.

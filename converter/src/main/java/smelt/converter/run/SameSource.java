@@ -16,6 +16,7 @@ import smelt.formats.checkpoint.SourceTensor;
 import smelt.formats.files.Crc32c;
 import smelt.formats.source.ByteSource;
 import smelt.formats.source.ModelSource;
+import smelt.formats.source.SourceFiles;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 

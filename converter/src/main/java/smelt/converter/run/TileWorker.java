@@ -15,6 +15,7 @@ import smelt.formats.codec.NonFiniteException;
 import smelt.formats.codec.ScaleFormat;
 import smelt.formats.codec.Tile;
 import smelt.formats.codec.Transcoder;
+import smelt.formats.source.SourceFiles;
 
 /// Reads a tile of a weight once and writes it for every target. Has the buffers of one thread.
 final class TileWorker {

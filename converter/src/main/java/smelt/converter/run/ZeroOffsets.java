@@ -12,6 +12,7 @@ import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.checkpoint.Leftover;
 import smelt.formats.checkpoint.SourceTensor;
 import smelt.formats.source.ModelSource;
+import smelt.formats.source.SourceFiles;
 
 /// Offsets of a symmetric encoding are left out because they are zero. This reads them before the
 /// work begins: others would mean an asymmetric encoding, whose weights would come out wrong.

@@ -53,6 +53,19 @@ class RecipesTest {
   }
 
   @Test
+  void hybridRecipesMakeBothHalvesInOneRun() throws IOException {
+    assertThat(Recipes.load("ktransformers-int8").targets())
+        .extracting(TargetSpec::name)
+        .containsExactly("int8-channel", "kt-amx-int8-numa2");
+    assertThat(Recipes.load("ktransformers-int4").targets())
+        .extracting(TargetSpec::name)
+        .containsExactly("int8-channel", "kt-amx-int4");
+    assertThat(Recipes.load("llamacpp-q4").targets())
+        .extracting(TargetSpec::name)
+        .containsExactly("gguf-q8_0-mixed");
+  }
+
+  @Test
   void readsEveryKey() throws IOException {
     Recipe recipe =
         read(
