@@ -57,7 +57,13 @@ final class BoundsOptions {
   ///
   /// @param profile empty to choose by what the result holds
   /// @param bounds the bounds to hold, given the profile
-  record Wanted(Optional<Profile> profile, Function<Profile, Bounds> bounds) {}
+  record Wanted(Optional<Profile> profile, Function<Profile, Bounds> bounds) {
+
+    /// The same, with this profile where the user names none.
+    Wanted or(Optional<Profile> usual) {
+      return profile.isPresent() ? this : new Wanted(usual, bounds);
+    }
+  }
 
   /// Reads the options, and the recipe.
   ///

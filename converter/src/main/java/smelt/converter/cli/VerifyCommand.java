@@ -156,9 +156,13 @@ public final class VerifyCommand implements Callable<Integer> {
         Compute compute = Compute.steady(MathKernelSet.choose(set), codec, run.threads());
         ModelSource from = Models.open(against);
         ModelSource to = Models.open(result)) {
-      BoundsOptions.Wanted wanted = bounds.wanted(ManifestTarget.of(to));
       Verification.Model source = new Verification.Model(from, Checkpoint.open(from));
-      Verification.Model made = new Verification.Model(to, Checkpoint.open(to));
+      Results results = Results.open(to, source);
+      Verification.Model made = results.model();
+      BoundsOptions.Wanted wanted = bounds.wanted(ManifestTarget.of(to)).or(results.usual());
+      if (!results.line().isEmpty()) {
+        terminal.message(results.line());
+      }
       VerifyTexts texts = texts(source, made);
       VerifyPlan plan = plan(source, made, texts, compute);
       Verification.Tools tools = new Verification.Tools(codec, compute);

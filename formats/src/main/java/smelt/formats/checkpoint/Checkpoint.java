@@ -58,6 +58,13 @@ public final class Checkpoint {
     return CheckpointReader.open(source);
   }
 
+  /// The same model with other stored forms of its weights.
+  ///
+  /// @param where what the user named, for messages
+  public Checkpoint with(String where, List<Weight> stored) {
+    return new Checkpoint(where, config, architecture, shards, stored, leftovers, sideFiles, notes);
+  }
+
   /// What the user named, for messages.
   public String location() {
     return location;

@@ -45,6 +45,16 @@ public enum ExpertFormat {
     };
   }
 
+  /// Rows that lie together: a slice is packed as blocks of so many rows, one after the other, each
+  /// as if it were a slice of its own.
+  public int rowBlock(Projection projection) {
+    return switch (this) {
+      case AMXINT8 -> AmxLayout.INT8.rowBlock();
+      case AMXINT4 -> AmxLayout.INT4.rowBlock();
+      case MOE_INT8 -> aocl(projection).panel();
+    };
+  }
+
   /// Bytes of a packed slice.
   public long bytes(Projection projection, long n, long k) {
     return switch (this) {

@@ -43,7 +43,15 @@ public final class Verification {
   private static final int FAULTS_NAMED = 20;
 
   /// A model and where it lies.
-  public record Model(ModelSource source, Checkpoint checkpoint) {}
+  ///
+  /// @param rounding how inputs are rounded where it is served; empty: as the checkpoint declares
+  public record Model(ModelSource source, Checkpoint checkpoint, Optional<Activations> rounding) {
+
+    /// A model that is served as its checkpoint declares.
+    public Model(ModelSource source, Checkpoint checkpoint) {
+      this(source, checkpoint, Optional.empty());
+    }
+  }
 
   /// What is to be found out.
   ///
@@ -188,7 +196,9 @@ public final class Verification {
 
   private Activations served() throws IOException {
     return request.rounded()
-        ? ServedActivations.read(result.source(), result.checkpoint())
+        ? (result.rounding().isPresent()
+            ? result.rounding().get()
+            : ServedActivations.read(result.source(), result.checkpoint()))
         : Activations.NONE;
   }
 

@@ -1,0 +1,449 @@
+package smelt.formats.experts;
+
+import static java.nio.ByteOrder.LITTLE_ENDIAN;
+
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.NoSuchFileException;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.regex.Pattern;
+import smelt.formats.BadInputException;
+import smelt.formats.ElementType;
+import smelt.formats.Problem;
+import smelt.formats.Shape;
+import smelt.formats.checkpoint.Checkpoint;
+import smelt.formats.checkpoint.Projection;
+import smelt.formats.checkpoint.SourceTensor;
+import smelt.formats.checkpoint.TensorRole;
+import smelt.formats.checkpoint.Weight;
+import smelt.formats.codec.Encoding;
+import smelt.formats.codec.ScaleFormat;
+import smelt.formats.safetensors.SafetensorsHeader;
+import smelt.formats.safetensors.TensorEntry;
+import smelt.formats.source.ByteSource;
+import smelt.formats.source.ModelSource;
+import smelt.formats.source.SourceFiles;
+
+/// A model whose routed experts are read from KTransformers' files, and everything else from a
+/// checkpoint, as the runtime does it. Packed experts appear as INT8 weights, row by row, in
+/// virtual files of the model: what reads checkpoints can read them.
+///
+/// INT4 codes appear as INT8 ones, with scales that are 16 times the stored ones; the numbers are
+/// exactly those of the kernels. A down projection that is cut for several nodes has a scale for
+/// each row of each slice, which is a block one row high.
+///
+/// Files are unpacked a block of rows at a time, and few blocks are kept. Safe for several threads.
+public final class PackedExperts implements ModelSource {
+
+  private static final Pattern PACKED =
+      Pattern.compile("blk\\.\\d+\\.ffn_(gate|up|down)_exps\\.\\d+\\.numa\\.\\d+\\.weight");
+  private static final String FOLDER = "packed-experts/";
+  private static final int BLOCKS_KEPT = 16;
+  private static final int PROBLEMS_NAMED = 5;
+
+  private static final ValueLayout.OfFloat F32 =
+      ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(LITTLE_ENDIAN);
+
+  /// A stored tensor of the packed files.
+  private record Stored(String file, long offset, long bytes) {}
+
+  /// One NUMA node's part of a matrix, and where it is stored.
+  private record Part(Stored codes, Stored scales, ExpertPacker.Region region) {}
+
+  /// A matrix of an expert.
+  private record Matrix(Weight weight, Projection projection, List<Part> parts) {
+    long rows() {
+      return weight.shape().dim(0);
+    }
+
+    long cols() {
+      return weight.shape().dim(1);
+    }
+  }
+
+  /// A block of rows of a part.
+  private record BlockKey(String matrix, int part, long block) {}
+
+  private final ModelSource base;
+  private final SourceFiles packed;
+  private final ExpertFormat format;
+  private final int nodes;
+  private final Checkpoint checkpoint;
+  private final Map<String, Matrix> matrices = new HashMap<>();
+  private final Map<BlockKey, MemorySegment> blocks =
+      new LinkedHashMap<>(BLOCKS_KEPT, 0.75f, true) {
+        private static final long serialVersionUID = 1;
+
+        @Override
+        protected boolean removeEldestEntry(Map.Entry<BlockKey, MemorySegment> eldest) {
+          return size() > BLOCKS_KEPT;
+        }
+      };
+
+  private PackedExperts(
+      ModelSource packed, ModelSource base, Checkpoint model, Map<String, Stored> stored) {
+    this.base = base;
+    this.packed = new SourceFiles(packed);
+    this.nodes = nodes(stored);
+    List<Problem> problems = new ArrayList<>();
+    Optional<ExpertFormat> found = Optional.empty();
+    List<Weight> weights = new ArrayList<>();
+    for (Weight weight : model.weights()) {
+      if (isPacked(weight, model)) {
+        TensorRole.RoutedExpert role = (TensorRole.RoutedExpert) weight.role();
+        Optional<Matrix> matrix = matrix(weight, role, stored, packed.location(), problems);
+        if (matrix.isPresent()) {
+          Optional<ExpertFormat> form = form(matrix.get());
+          if (form.isEmpty() || (found.isPresent() && !found.equals(form))) {
+            problems.add(otherForm(packed.location(), matrix.get(), found));
+          }
+          found = found.or(() -> form);
+          matrices.put(weight.name(), matrix.get());
+          weights.add(shown(matrix.get()));
+        }
+      } else {
+        weights.add(weight);
+      }
+    }
+    if (!problems.isEmpty()) {
+      throw new BadInputException(problems.subList(0, Math.min(PROBLEMS_NAMED, problems.size())));
+    }
+    this.format =
+        found.orElseThrow(() ->
+            new BadInputException(
+                model.location(),
+                "a model without routed experts",
+                "the checkpoint that the experts were packed from",
+                "name that model"));
+    this.checkpoint = model.with(packed.location(), weights);
+  }
+
+  /// Whether a folder holds packed experts.
+  public static boolean isIn(ModelSource source) throws IOException {
+    return source.names().stream().noneMatch("config.json"::equals)
+        && stored(source).keySet().stream().anyMatch(name -> PACKED.matcher(name).matches());
+  }
+
+  /// Opens packed experts beside the model they belong to. Both sources stay the caller's to close.
+  ///
+  /// @throws BadInputException naming what is missing or of another size
+  public static PackedExperts open(ModelSource packed, ModelSource base, Checkpoint model)
+      throws IOException {
+    return new PackedExperts(packed, base, model, stored(packed));
+  }
+
+  private static Map<String, Stored> stored(ModelSource source) throws IOException {
+    Map<String, Stored> stored = new HashMap<>();
+    for (String name : source.names()) {
+      if (name.endsWith(".safetensors")) {
+        try (ByteSource file = source.open(name)) {
+          SafetensorsHeader header = SafetensorsHeader.read(file);
+          for (TensorEntry entry : header.tensors()) {
+            stored.put(entry.name(), new Stored(name, header.offset(entry), entry.bytes()));
+          }
+        }
+      }
+    }
+    return stored;
+  }
+
+  private static int nodes(Map<String, Stored> stored) {
+    return stored.keySet().stream()
+        .filter(name -> PACKED.matcher(name).matches())
+        .mapToInt(name -> Integer.parseInt(name.replaceAll(".*\\.numa\\.|\\.weight", "")) + 1)
+        .max()
+        .orElse(0);
+  }
+
+  private static boolean isPacked(Weight weight, Checkpoint model) {
+    return weight.role() instanceof TensorRole.RoutedExpert expert
+        && expert.layerIndex() < model.config().numHiddenLayers();
+  }
+
+  private Optional<Matrix> matrix(
+      Weight weight,
+      TensorRole.RoutedExpert role,
+      Map<String, Stored> stored,
+      String where,
+      List<Problem> problems) {
+    long rows = weight.shape().dim(0);
+    long cols = weight.shape().dim(1);
+    boolean byColumns = role.projection() == Projection.DOWN;
+    long share = (byColumns ? cols : rows) / Math.max(1, nodes);
+    List<Part> parts = new ArrayList<>();
+    for (int node = 0; node < nodes; node++) {
+      String name =
+          String.format(
+              Locale.ROOT,
+              "blk.%d.ffn_%s_exps.%d.numa.%d.",
+              role.layerIndex(),
+              role.projection().name().toLowerCase(Locale.ROOT),
+              role.expert(),
+              node);
+      Stored codes = stored.get(name + "weight");
+      Stored scales = stored.get(name + "scale");
+      ExpertPacker.Region region =
+          byColumns
+              ? new ExpertPacker.Region(0, rows, node * share, share)
+              : new ExpertPacker.Region(node * share, share, 0, cols);
+      if (codes == null || scales == null || scales.bytes() != Float.BYTES * region.rows()) {
+        problems.add(
+            new Problem(
+                where,
+                (codes == null ? "no " + name + "weight" : "no fitting " + name + "scale"),
+                "codes and " + region.rows() + " scales of " + weight.name() + " for node " + node,
+                "pack the experts of this model again"));
+        return Optional.empty();
+      }
+      parts.add(new Part(codes, scales, region));
+    }
+    return Optional.of(new Matrix(weight, role.projection(), parts));
+  }
+
+  /// The form whose size all parts of a matrix have.
+  private static Optional<ExpertFormat> form(Matrix matrix) {
+    for (ExpertFormat form : ExpertFormat.values()) {
+      boolean fits =
+          matrix.parts().stream()
+              .allMatch(part ->
+                  part.codes().bytes()
+                      == form.bytes(
+                          matrix.projection(), part.region().rows(), part.region().cols()));
+      if (fits) {
+        return Optional.of(form);
+      }
+    }
+    return Optional.empty();
+  }
+
+  private static Problem otherForm(String where, Matrix matrix, Optional<ExpertFormat> first) {
+    return new Problem(
+        where,
+        "slices of "
+            + matrix.weight().name()
+            + " with "
+            + matrix.parts().getFirst().codes().bytes()
+            + " bytes",
+        first.map(form -> "the size of " + form + ", as before").orElse("a size of a known form"),
+        "pack the experts of this model again");
+  }
+
+  private Weight shown(Matrix matrix) {
+    Weight weight = matrix.weight();
+    long rows = matrix.rows();
+    long cols = matrix.cols();
+    boolean oneScaleARow = matrix.projection() != Projection.DOWN || nodes == 1;
+    Encoding encoding =
+        oneScaleARow
+            ? new Encoding.Channel(ElementType.I8, ElementType.F32)
+            : new Encoding.Block(
+                ElementType.I8,
+                1,
+                Math.toIntExact(cols / nodes),
+                ElementType.F32,
+                ScaleFormat.FLOAT);
+    Shape scales = encoding.scaleShape(weight.shape()).orElseThrow();
+    String file = FOLDER + weight.name();
+    long codes = rows * cols;
+    return new Weight(
+        weight.name(),
+        weight.role(),
+        encoding,
+        new SourceTensor(weight.name(), ElementType.I8, weight.shape(), file, 0, codes),
+        Optional.of(
+            new SourceTensor(
+                weight.name() + " (scales)",
+                ElementType.F32,
+                scales,
+                file,
+                codes,
+                scales.bytes(ElementType.F32))));
+  }
+
+  /// The form of all experts.
+  public ExpertFormat format() {
+    return format;
+  }
+
+  /// Number of NUMA nodes that the experts are cut for.
+  public int nodes() {
+    return nodes;
+  }
+
+  /// The model with its packed experts.
+  public Checkpoint checkpoint() {
+    return checkpoint;
+  }
+
+  @Override
+  public String location() {
+    return checkpoint.location();
+  }
+
+  /// The base's files; virtual ones are not listed.
+  @Override
+  public List<String> names() {
+    return base.names();
+  }
+
+  @Override
+  public ByteSource open(String name) throws IOException {
+    if (!name.startsWith(FOLDER)) {
+      return base.open(name);
+    }
+    Matrix matrix = matrices.get(name.substring(FOLDER.length()));
+    if (matrix == null) {
+      throw new NoSuchFileException(name);
+    }
+    return new MatrixFile(name, matrix);
+  }
+
+  @Override
+  public String stamp(String name) throws IOException {
+    return name.startsWith(FOLDER) ? "" : base.stamp(name);
+  }
+
+  @Override
+  public byte[] readSmall(String name, long limit) throws IOException {
+    return base.readSmall(name, limit);
+  }
+
+  @Override
+  public void close() throws IOException {
+    packed.close();
+  }
+
+  /// The unpacked codes of a block of rows, row by row.
+  private MemorySegment block(Matrix matrix, int part, long block) throws IOException {
+    BlockKey key = new BlockKey(matrix.weight().name(), part, block);
+    synchronized (blocks) {
+      MemorySegment known = blocks.get(key);
+      if (known == null) {
+        known = unpack(matrix, matrix.parts().get(part), block);
+        blocks.put(key, known);
+      }
+      return known;
+    }
+  }
+
+  private MemorySegment unpack(Matrix matrix, Part part, long block) throws IOException {
+    Projection projection = matrix.projection();
+    long high = format.rowBlock(projection);
+    long first = block * high;
+    long rows = Math.min(high, part.region().rows() - first);
+    long cols = part.region().cols();
+    byte[] bytes = new byte[Math.toIntExact(format.bytes(projection, rows, cols))];
+    MemorySegment stored = MemorySegment.ofArray(bytes);
+    packed
+        .file(part.codes().file())
+        .read(part.codes().offset() + format.bytes(projection, first, cols), stored);
+    MemorySegment codes = MemorySegment.ofArray(new byte[Math.toIntExact(rows * cols)]);
+    format.unpack(projection, stored, 0, rows, cols, codes, 0, cols);
+    return codes;
+  }
+
+  /// One matrix as a file: INT8 codes row by row, then F32 scales.
+  private final class MatrixFile implements ByteSource {
+
+    private final String name;
+    private final Matrix matrix;
+
+    MatrixFile(String name, Matrix matrix) {
+      this.name = name;
+      this.matrix = matrix;
+    }
+
+    @Override
+    public String name() {
+      return name;
+    }
+
+    @Override
+    public long size() {
+      return codeBytes() + scales() * Float.BYTES;
+    }
+
+    private long codeBytes() {
+      return matrix.rows() * matrix.cols();
+    }
+
+    private int scalesPerRow() {
+      return matrix.projection() == Projection.DOWN ? nodes : 1;
+    }
+
+    private long scales() {
+      return matrix.rows() * scalesPerRow();
+    }
+
+    @Override
+    public void read(long offset, MemorySegment into) throws IOException {
+      Objects.checkFromIndexSize(offset, into.byteSize(), size());
+      long codes = Math.clamp(codeBytes() - offset, 0, into.byteSize());
+      readCodes(offset, into.asSlice(0, codes));
+      if (codes < into.byteSize()) {
+        readScales(offset + codes - codeBytes(), into.asSlice(codes));
+      }
+    }
+
+    private void readCodes(long offset, MemorySegment into) throws IOException {
+      long at = offset;
+      while (at < offset + into.byteSize()) {
+        long row = at / matrix.cols();
+        long col = at % matrix.cols();
+        int index = part(row, col);
+        ExpertPacker.Region region = matrix.parts().get(index).region();
+        long high = format.rowBlock(matrix.projection());
+        long inPart = row - region.firstRow();
+        MemorySegment block = block(matrix, index, inPart / high);
+        long count =
+            Math.min(region.firstCol() + region.cols() - col, offset + into.byteSize() - at);
+        long from = inPart % high * region.cols() + col - region.firstCol();
+        MemorySegment.copy(block, from, into, at - offset, count);
+        at += count;
+      }
+    }
+
+    private int part(long row, long col) {
+      ExpertPacker.Region first = matrix.parts().getFirst().region();
+      return Math.toIntExact(
+          matrix.projection() == Projection.DOWN ? col / first.cols() : row / first.rows());
+    }
+
+    private void readScales(long offset, MemorySegment into) throws IOException {
+      MemorySegment all = MemorySegment.ofArray(new byte[Math.toIntExact(scales() * Float.BYTES)]);
+      int perRow = scalesPerRow();
+      for (int p = 0; p < matrix.parts().size(); p++) {
+        Part part = matrix.parts().get(p);
+        MemorySegment stored =
+            MemorySegment.ofArray(new byte[Math.toIntExact(part.scales().bytes())]);
+        packed.file(part.scales().file()).read(part.scales().offset(), stored);
+        for (long row = 0; row < part.region().rows(); row++) {
+          float scale = stored.get(F32, row * Float.BYTES) * format.codeStep();
+          long index = (part.region().firstRow() + row) * perRow + (perRow == 1 ? 0 : p);
+          all.set(F32, index * Float.BYTES, scale);
+        }
+      }
+      into.copyFrom(all.asSlice(offset, into.byteSize()));
+    }
+
+    @Override
+    public void checkUnchanged() throws IOException {
+      for (Part part : matrix.parts()) {
+        packed.file(part.codes().file()).checkUnchanged();
+      }
+    }
+
+    @Override
+    public void close() {
+      // the packed files stay open for other matrices
+    }
+  }
+}
