@@ -164,8 +164,23 @@ public final class Manifest {
     int targetIndex = plan.targets().indexOf(target);
     List<TensorLine> lines = new ArrayList<>();
     for (TargetPlan.Shard shard : target.shards()) {
-      origins(plan.units().get(shard.unit()), targetIndex)
-          .forEach((tensor, origin) -> lines.add(line(tensor, shard, origin, digests)));
+      Unit unit = plan.units().get(shard.unit());
+      switch (target.spec().target().kind()) {
+        case CHECKPOINT, EXPERTS -> {
+          for (Job job : unit.jobs()) {
+            job.output(targetIndex)
+                .ifPresent(output ->
+                    output
+                        .tensors()
+                        .forEach(tensor ->
+                            lines.add(
+                                line(tensor, shard, Origin.of(job, output, tensor), digests))));
+          }
+        }
+        case GGUF ->
+            origins(unit, targetIndex)
+                .forEach((tensor, origin) -> lines.add(line(tensor, shard, origin, digests)));
+      }
       for (String constant : shard.constants().keySet()) {
         lines.add(line(constant, shard, new Origin(false, List.of()), digests));
       }
@@ -200,7 +215,7 @@ public final class Manifest {
     }
   }
 
-  /// The tensors of a unit in the order of the work. Several weights can go into one tensor.
+  /// The tensors of a unit in the order of the work, where several weights can go into one.
   private static SequencedMap<String, Origin> origins(Unit unit, int target) {
     SequencedMap<String, Origin> origins = new LinkedHashMap<>();
     for (Job job : unit.jobs()) {
