@@ -3,6 +3,7 @@ package smelt.converter.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -89,6 +90,48 @@ class VerifyCommandTest {
           .containsExactlyInAnyOrder(
               "tensors.arrow", "layers.arrow", "tokens.arrow", "experts.arrow");
     }
+  }
+
+  private static final String[] FEW = {
+    "--tokens",
+    "1024",
+    "--sequence-length",
+    "128",
+    "--bound",
+    "kl_999=none",
+    "--bound",
+    "same_top=none",
+    "--json"
+  };
+
+  @Test
+  void expertsPackedForACpuAreVerifiedBesideTheModel() throws Exception {
+    Path packed = folder.resolve("packed");
+    Converting.to(Target.KT_AMX_INT4).run(Path.of(MODEL), packed);
+    Program.Result good = verify(packed, FEW);
+    assertThat(good.exit()).as(good.out() + good.err()).isZero();
+    assertThat(good.err()).contains("AMXINT4, 1 NUMA nodes");
+    assertThat(json(good).at("/verdict/profile").asString()).isEqualTo("int4-experts");
+    assertThat(json(good).at("/summary/kl/mean").asDouble()).isBetween(1e-3, 1e-2);
+
+    try (Stream<Path> files = Files.list(packed)) {
+      for (Path file : files.filter(f -> f.toString().endsWith(".safetensors")).toList()) {
+        exchange(file, "blk.2.ffn_up_exps.3.numa.0", "blk.2.ffn_up_exps.4.numa.0");
+      }
+    }
+    Program.Result bad = verify(packed, FEW);
+    assertThat(bad.exit()).isEqualTo(1);
+    assertThat(bad.out())
+        .contains("model.layers.2.mlp.experts.3.up_proj.weight")
+        .contains("model.layers.2.mlp.experts.4.up_proj.weight");
+  }
+
+  /// Exchanges the names of two tensors in a header, where both are there.
+  private static void exchange(Path file, String one, String other) throws IOException {
+    byte[] bytes = Files.readAllBytes(file);
+    String text = new String(bytes, StandardCharsets.ISO_8859_1);
+    String changed = text.replace(one, "\0").replace(other, one).replace("\0", other);
+    Files.write(file, changed.getBytes(StandardCharsets.ISO_8859_1));
   }
 
   @Test
