@@ -7,6 +7,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import smelt.formats.BadInputException;
 import smelt.formats.Problem;
 
@@ -28,6 +29,11 @@ public final class Corpus implements AutoCloseable {
 
     String source() {
       return place.source();
+    }
+
+    /// What pieces of one document have in common; empty for plain text, which has no documents.
+    Optional<String> document() {
+      return file.hasDocuments() ? Optional.of(file.path() + "\n" + name()) : Optional.empty();
     }
 
     DocumentText read() throws IOException {

@@ -82,6 +82,11 @@ final class CorpusFile implements AutoCloseable {
     return path;
   }
 
+  /// Whether each line is a document: what plain text is cut into are none.
+  boolean hasDocuments() {
+    return jsonLines;
+  }
+
   String sha256() {
     return sha256;
   }

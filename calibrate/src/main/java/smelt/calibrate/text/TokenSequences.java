@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -15,6 +16,8 @@ public final class TokenSequences {
 
   private final List<int[]> ids = new ArrayList<>();
   private final List<String> documents = new ArrayList<>();
+  private final List<Integer> clusters = new ArrayList<>();
+  private final Map<String, Integer> clusterOf = new HashMap<>();
   private final List<String> sources = new ArrayList<>();
   private final Map<Path, String> digests;
   private long tokens;
@@ -66,6 +69,12 @@ public final class TokenSequences {
     return Collections.unmodifiableList(documents);
   }
 
+  /// For each sequence the number of its document: pieces of one document have the same, since they
+  /// depend on each other. Plain text has no documents, so there each sequence has its own.
+  public List<Integer> clusters() {
+    return Collections.unmodifiableList(clusters);
+  }
+
   /// For each sequence what its document was taken from.
   public List<String> sources() {
     return Collections.unmodifiableList(sources);
@@ -87,6 +96,8 @@ public final class TokenSequences {
   }
 
   void add(int[] sequence, Corpus.Entry document) {
+    String own = "sequence " + ids.size();
+    clusters.add(clusterOf.computeIfAbsent(document.document().orElse(own), _ -> clusterOf.size()));
     ids.add(sequence);
     documents.add(document.name());
     sources.add(document.source());

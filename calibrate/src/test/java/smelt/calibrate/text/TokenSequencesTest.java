@@ -97,6 +97,7 @@ class TokenSequencesTest {
             """);
     TokenSequences found = cut(file, new SequenceCut.Documents(5, Long.MAX_VALUE));
     assertThat(found.documents()).startsWith("a1", "b1", "a2", "a1", "a2");
+    assertThat(found.clusters()).startsWith(0, 1, 2, 0, 2);
     for (String name : List.of("a1", "a2", "b1")) {
       List<Integer> own = new ArrayList<>();
       for (int i = 0; i < found.ids().size(); i++) {

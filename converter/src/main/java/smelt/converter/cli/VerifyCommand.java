@@ -257,6 +257,7 @@ public final class VerifyCommand implements Callable<Integer> {
     Verification.Request request =
         new Verification.Request(
             texts.sequences(),
+            texts.documents(),
             activations == ActivationChoice.AUTO,
             wanted.profile(),
             wanted.bounds(),

@@ -23,10 +23,16 @@ import smelt.formats.source.ModelSource;
 /// The text that a verification runs on, as token ids of the source's tokenizer.
 ///
 /// @param sequences token ids
+/// @param documents for each sequence the number of its document
 /// @param corpora each text file, with its SHA-256
 /// @param eos the token that ends a text
 /// @param bytes memory that the tokenizer took
-record VerifyTexts(List<int[]> sequences, List<String> corpora, OptionalInt eos, long bytes) {
+record VerifyTexts(
+    List<int[]> sequences,
+    List<Integer> documents,
+    List<String> corpora,
+    OptionalInt eos,
+    long bytes) {
 
   private static final String BUILT_IN = "/smelt/corpora/heldout.jsonl";
   private static final int USUAL_LENGTH = 512;
@@ -38,7 +44,7 @@ record VerifyTexts(List<int[]> sequences, List<String> corpora, OptionalInt eos,
 
   /// No text, for the tensor check alone.
   static VerifyTexts none() {
-    return new VerifyTexts(List.of(), List.of(), OptionalInt.empty(), 0);
+    return new VerifyTexts(List.of(), List.of(), List.of(), OptionalInt.empty(), 0);
   }
 
   /// Cuts sequences from the files, or from the built-in text if there are none.
@@ -96,6 +102,7 @@ record VerifyTexts(List<int[]> sequences, List<String> corpora, OptionalInt eos,
               corpora.add((called.isEmpty() ? path : called) + ", SHA-256 " + digest));
       return new VerifyTexts(
           cut.ids(),
+          cut.clusters(),
           corpora,
           special.ends().stream().mapToInt(Integer::intValue).findFirst(),
           tokenizer.isPresent() ? tokenizerBytes(source) : 0);

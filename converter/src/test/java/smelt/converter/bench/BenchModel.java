@@ -2,8 +2,7 @@ package smelt.converter.bench;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import smelt.formats.checkpoint.Architecture;
-import smelt.formats.checkpoint.SyntheticCheckpoint;
+import smelt.converter.WideModel;
 
 /// The checkpoint that is converted: DeepSeek-V3's architecture in FP8, as wide as its small
 /// relatives (hidden size 2048, 64 experts), with random weights; 2 GiB in four shards.
@@ -16,26 +15,6 @@ final class BenchModel {
 
   /// Writes the checkpoint and returns its folder.
   static Path write(Path folder) throws IOException {
-    return SyntheticCheckpoint.of(Architecture.DEEPSEEK_V3)
-        .form(SyntheticCheckpoint.Form.FP8_BLOCK)
-        .with("hidden_size", 2048)
-        .with("vocab_size", 22528)
-        .with("num_hidden_layers", 4)
-        .with("first_k_dense_replace", 1)
-        .with("intermediate_size", 8192)
-        .with("moe_intermediate_size", 1024)
-        .with("n_routed_experts", 64)
-        .with("n_group", 8)
-        .with("topk_group", 4)
-        .with("num_experts_per_tok", 8)
-        .with("num_attention_heads", 16)
-        .with("num_key_value_heads", 16)
-        .with("q_lora_rank", 1536)
-        .with("kv_lora_rank", 512)
-        .with("qk_nope_head_dim", 128)
-        .with("qk_rope_head_dim", 64)
-        .with("v_head_dim", 128)
-        .shards(4)
-        .write(folder);
+    return WideModel.of(4).shards(4).write(folder);
   }
 }

@@ -23,7 +23,8 @@ import tools.jackson.databind.json.JsonMapper;
 /// The peak memory that a verification states beforehand against what it takes, seen from outside.
 class VerifyMemoryTest {
 
-  private record Seen(long planned, long reported, long fromOutside, int rounds) {}
+  private record Seen(
+      long planned, long reported, long fromOutside, int rounds, String activations) {}
 
   @TempDir Path folder;
 
@@ -36,7 +37,7 @@ class VerifyMemoryTest {
   @Test
   void isAsPlannedForASmallModel() {
     Path model = SampleModel.path(SampleModel.FP8);
-    check(verify(model, "--tokens", "2048", "--sequence-length", "128"));
+    check(verify(model, model, "--tokens", "2048", "--sequence-length", "128"));
   }
 
   @Test
@@ -49,7 +50,7 @@ class VerifyMemoryTest {
             .with("n_routed_experts", 256)
             .with("num_hidden_layers", 12)
             .write(folder.resolve("model"));
-    check(verify(model, "--corpus", ids(32, 16)));
+    check(verify(model, model, "--corpus", ids(32, 16)));
   }
 
   @Test
@@ -59,9 +60,25 @@ class VerifyMemoryTest {
       assertThat(files.mapToLong(file -> file.toFile().length()).sum())
           .isGreaterThan(4L * 300 << 20);
     }
-    Seen seen = verify(model, "--memory", "300M", "--corpus", ids(64, 8), "--bounds", "w8a8");
+    Path result = folder.resolve("result");
+    assertThat(
+            Program.smelt()
+                .go(
+                    "convert",
+                    model.toString(),
+                    "--recipe",
+                    "int8-channel",
+                    "-o",
+                    result.toString(),
+                    "-q")
+                .exit())
+        .isZero();
+    Seen seen =
+        verify(result, model, "--memory", "300M", "--corpus", ids(64, 8), "--bounds", "w8a8");
     assertThat(seen.planned()).isLessThanOrEqualTo(300L << 20);
+    assertThat(seen.activations()).contains("INT8 per token");
     check(seen);
+    assertThat(seen.planned()).isGreaterThanOrEqualTo(seen.reported() * 105 / 100);
   }
 
   private static void check(Seen seen) {
@@ -86,24 +103,25 @@ class VerifyMemoryTest {
     return Files.write(folder.resolve("ids.jsonl"), lines).toString();
   }
 
-  /// Verifies a model against itself.
-  private static Seen verify(Path model, String... more) {
+  private static Seen verify(Path result, Path model, String... more) {
     AtomicLong peak = new AtomicLong();
     String[] args = {
-      "verify", model.toString(), "--against", model.toString(), "--json", "-q", "--threads", "2"
+      "verify", result.toString(), "--against", model.toString(), "--json", "-q", "--threads", "2"
     };
     String[] all = Stream.concat(Stream.of(args), Stream.of(more)).toArray(String[]::new);
-    Program.Result result =
+    Program.Result ended =
         Program.smelt()
             .goWatched(
                 process -> Thread.ofPlatform().daemon().start(() -> watch(process, peak)), all);
-    assertThat(result.err()).doesNotContain("error");
-    JsonNode run = JsonMapper.shared().readTree(result.out()).get("run");
+    assertThat(ended.err()).doesNotContain("error");
+    JsonNode report = JsonMapper.shared().readTree(ended.out());
+    JsonNode run = report.get("run");
     return new Seen(
         run.get("memory_planned").asLong(),
         run.get("memory_peak").asLong(),
         peak.get(),
-        run.get("rounds_planned").asInt());
+        run.get("rounds_planned").asInt(),
+        report.get("subject").get("activations").asString());
   }
 
   private static void watch(Process process, AtomicLong peak) {

@@ -48,7 +48,8 @@ record Verifying(int length, long tokens, boolean rounded, Optional<Profile> pro
         ModelSource to = ModelSources.open(result)) {
       Verification.Model source = new Verification.Model(from, Checkpoint.open(from));
       Verification.Model made = new Verification.Model(to, Checkpoint.open(to));
-      List<int[]> sequences = sequences(from, source.checkpoint());
+      TokenSequences cut = sequences(from, source.checkpoint());
+      List<int[]> sequences = cut.ids();
       VerifyPlan plan =
           VerifyPlan.of(
               new VerifyPlan.Work(
@@ -60,25 +61,30 @@ record Verifying(int length, long tokens, boolean rounded, Optional<Profile> pro
               OptionalLong.empty());
       Verification.Request request =
           new Verification.Request(
-              sequences, rounded, profile, Profile::bounds, OptionalInt.of(1), true);
+              sequences,
+              cut.clusters(),
+              rounded,
+              profile,
+              Profile::bounds,
+              OptionalInt.of(1),
+              true);
       return new Verification(
               source, made, request, plan, new Verification.Tools(codec, compute), new Silent())
           .run(new Verification.About(List.of("heldout.jsonl"), "test", "smelt verify"));
     }
   }
 
-  private List<int[]> sequences(ModelSource model, Checkpoint checkpoint) throws IOException {
+  private TokenSequences sequences(ModelSource model, Checkpoint checkpoint) throws IOException {
     Path text = Checkout.root().resolve("samples/corpora/heldout.jsonl");
     try (Tokenizer tokenizer = Tokenizer.open(model);
         Corpus corpus = Corpus.open(List.of(text))) {
       Optional<Tokenizer> own = Optional.of(tokenizer);
       return TokenSequences.cut(
-              corpus,
-              own,
-              SpecialTokens.of(model, own),
-              checkpoint.config().vocabSize(),
-              new SequenceCut.Documents(length, tokens))
-          .ids();
+          corpus,
+          own,
+          SpecialTokens.of(model, own),
+          checkpoint.config().vocabSize(),
+          new SequenceCut.Documents(length, tokens));
     }
   }
 

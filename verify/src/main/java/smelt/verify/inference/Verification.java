@@ -2,7 +2,6 @@ package smelt.verify.inference;
 
 import java.io.IOException;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
@@ -33,7 +32,6 @@ import smelt.verify.quality.Summary;
 import smelt.verify.quality.TensorScore;
 import smelt.verify.quality.TokenScores;
 import smelt.verify.quality.Verdict;
-import smelt.verify.stats.SequentialTest;
 import smelt.verify.tensors.TensorComparison;
 
 /// Verifies a result against its source: every weight decoded, then both models on real text, then
@@ -56,6 +54,8 @@ public final class Verification {
   /// What is to be found out.
   ///
   /// @param sequences token ids; none for the tensor check alone
+  /// @param documents for each sequence the number of its document: those of one document are
+  ///   resampled as one
   /// @param rounded whether inputs of linears are rounded as the result's runtime does it
   /// @param profile empty to choose by what the result holds
   /// @param bounds the bounds to hold, given the profile
@@ -63,11 +63,22 @@ public final class Verification {
   /// @param earlyStop whether to stop between rounds once the verdict is certain
   public record Request(
       List<int[]> sequences,
+      List<Integer> documents,
       boolean rounded,
       Optional<Profile> profile,
       Function<Profile, Bounds> bounds,
       OptionalInt eos,
-      boolean earlyStop) {}
+      boolean earlyStop) {
+
+    public Request {
+      sequences = List.copyOf(sequences);
+      documents = List.copyOf(documents);
+      if (documents.size() != sequences.size()) {
+        throw new IllegalArgumentException(
+            documents.size() + " documents, " + sequences.size() + " sequences");
+      }
+    }
+  }
 
   /// What the report says of the run itself.
   ///
@@ -259,11 +270,7 @@ public final class Verification {
   }
 
   /// What inference found; nothing where none was made.
-  private record Found(Optional<Comparison> comparison) {
-    Optional<TokenScores> tokens() {
-      return comparison.map(Comparison::tokens);
-    }
-  }
+  private record Found(Optional<Comparison> comparison) {}
 
   private Found infer(Activations activations, Bounds bounds) throws IOException {
     if (request.sequences().isEmpty()) {
@@ -274,11 +281,16 @@ public final class Verification {
       Comparison.Settings settings =
           new Comparison.Settings(activations, request.eos(), plan.headRows(), plan.threads());
       Comparison comparison = new Comparison(a, b, settings, new Reading(a, b));
-      EarlyStop early = new EarlyStop(bounds.values().getOrDefault(Metric.MEAN_KL, 0.0));
+      EarlyStop early =
+          new EarlyStop(
+              bounds.values().getOrDefault(Metric.MEAN_KL, 0.0),
+              request.sequences(),
+              request.documents());
       List<List<int[]>> rounds = plan.rounds(request.sequences());
       for (int round = 0; round < rounds.size(); round++) {
         comparison.add(rounds.get(round));
         if (request.earlyStop() && round + 1 < rounds.size() && early.isCertain(comparison)) {
+          notes.add(early.note(comparison.sequences()));
           break;
         }
       }
@@ -316,54 +328,6 @@ public final class Verification {
     }
   }
 
-  /// Whether more text can change the verdict.
-  private final class EarlyStop {
-
-    private final Optional<SequentialTest> test;
-    private int fed;
-
-    EarlyStop(double bound) {
-      int longest = request.sequences().stream().mapToInt(ids -> ids.length).max().orElse(1);
-      test = bound > 0 ? Optional.of(new SequentialTest(bound, longest)) : Optional.empty();
-    }
-
-    /// Only a fail ends a run before its text does. Of the gates the mean KL alone has a test that
-    /// may be looked at again and again; a pass rests on all of them, and looking at their limits
-    /// after every round until all happen to pass would let bad results through.
-    boolean isCertain(Comparison comparison) {
-      if (test.isEmpty()) {
-        return false;
-      }
-      feed(comparison.tokens());
-      boolean failed = test.get().decision() == SequentialTest.Decision.FAIL;
-      if (failed) {
-        notes.add(
-            String.format(
-                java.util.Locale.ROOT,
-                "Stopped after %,d of %,d sequences: a sequential test is certain, at 95 %%, that"
-                    + " the mean KL is beyond its bound.",
-                comparison.sequences(),
-                request.sequences().size()));
-      }
-      return failed;
-    }
-
-    private void feed(TokenScores tokens) {
-      int from = 0;
-      while (from < tokens.size()) {
-        int to = from;
-        while (to < tokens.size() && tokens.sequence()[to] == tokens.sequence()[from]) {
-          to++;
-        }
-        if (tokens.sequence()[from] >= fed) {
-          test.orElseThrow().feed(Arrays.copyOfRange(tokens.kl(), from, to));
-          fed = tokens.sequence()[from] + 1;
-        }
-        from = to;
-      }
-    }
-  }
-
   private QualityReport report(
       About about,
       List<TensorScore> tensors,
@@ -372,7 +336,8 @@ public final class Verification {
       Profile profile,
       Bounds bounds,
       Found found) {
-    Optional<TokenScores> tokens = found.tokens();
+    Optional<TokenScores> tokens =
+        found.comparison().map(comparison -> comparison.tokens().of(request.documents()));
     Optional<Summary> summary = tokens.map(Summaries::of);
     List<LayerScore> layers = found.comparison().map(Comparison::layers).orElse(List.of());
     Verdict verdict = Judge.judge(profile, bounds, new Evidence(tokens, layers, tensors, changes));

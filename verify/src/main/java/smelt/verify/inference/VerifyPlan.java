@@ -28,6 +28,7 @@ import smelt.verify.tensors.TensorComparison;
 /// | sums | of a round: sums over the vocabulary, routings, lists of tokens |
 /// | scratch | of both reference models, and of the operations on matrices |
 /// | tensors | buffers of the tensor check, which comes first; the C library may keep what it gets back |
+/// | reserve | 6 % of all that, for what the Java machine and the C library take at their own time |
 ///
 /// @param sequencesOfRound sequences that go through the models together, but for the last round
 /// @param rounds how often the models are read for inference; 0 where none is made
@@ -64,6 +65,7 @@ public record VerifyPlan(
   /// What a token of a round takes on the heap besides its routings: ids, sums, lists.
   static final long BYTES_PER_TOKEN = 2 * VocabularySums.BYTES_PER_TOKEN + 160;
 
+  private static final long RESERVE_PERCENT = 6;
   private static final long LOGITS_BYTES = 16L << 20;
   private static final int LEAST_HEAD_ROWS = VocabularySums.RUN;
   private static final int MOST_HEAD_ROWS = 8192;
@@ -133,6 +135,7 @@ public record VerifyPlan(
     long tensorBytes = tensorBytes(work);
     SortedMap<String, Long> parts = fixed(work, SMALL_PROGRAM_BYTES);
     parts.put("tensors", tensorBytes);
+    parts.put("reserve", reserve(parts));
     return new VerifyPlan(work.compute().threads(), 0, 0, 0, 0, 0, tensorBytes, parts);
   }
 
@@ -156,6 +159,7 @@ public record VerifyPlan(
         BYTES_PER_TOKEN * (tokens + both)
             + 3 * ReferenceModel.routingBytes(spec, tokens + both) / 2);
     parts.put("tensors", tensorBytes);
+    parts.put("reserve", reserve(parts));
     return new VerifyPlan(
         work.compute().threads(),
         sequences,
@@ -173,6 +177,11 @@ public record VerifyPlan(
     parts.put("program", program + work.extra());
     parts.put("names", BYTES_PER_WEIGHT * weights);
     return parts;
+  }
+
+  private static long reserve(SortedMap<String, Long> parts) {
+    long sum = parts.values().stream().mapToLong(Long::longValue).reduce(0, Math::addExact);
+    return sum / 100 * RESERVE_PERCENT;
   }
 
   private static long tensorBytes(Work work) {

@@ -97,12 +97,12 @@ public final class Judge {
   }
 
   private static String worth(TokenScores scores) {
-    Sequences sequences = new Sequences(scores.sequence());
+    Sequences sequences = new Sequences(scores.document());
     ClusteredMean kl = ClusteredMean.of(sequences, scores.kl());
     double independent = scores.size() / Math.max(1, kl.designEffect());
     return String.format(
         Locale.ROOT,
-        "Limits are one-sided 95 %% limits over %,d sequences with %,d tokens; for the mean KL "
+        "Limits are one-sided 95 %% limits over %,d documents with %,d tokens; for the mean KL "
             + "these are worth %,.0f independent tokens (design effect %.1f).",
         sequences.count(),
         scores.size(),

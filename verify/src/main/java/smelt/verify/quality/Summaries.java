@@ -15,7 +15,7 @@ public final class Summaries {
 
   /// @param scores of at least one token; a NaN in them shows as NaN
   public static Summary of(TokenScores scores) {
-    Sequences sequences = new Sequences(scores.sequence());
+    Sequences sequences = new Sequences(scores.document());
     double[] shift = deltaP(scores);
     double squares = 0;
     for (double value : shift) {

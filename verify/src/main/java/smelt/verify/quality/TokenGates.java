@@ -25,7 +25,7 @@ final class TokenGates {
   /// @param scores of at least one token
   TokenGates(TokenScores scores) {
     this.scores = scores;
-    this.sequences = new Sequences(scores.sequence());
+    this.sequences = new Sequences(scores.document());
     this.limits = new Limits(sequences);
     this.identical = identical(scores);
     this.fault = fault(scores);
@@ -139,7 +139,7 @@ final class TokenGates {
     return sequences.count() < Limits.LEAST_SEQUENCES
         ? "the value holds, but "
             + sequences.count()
-            + (sequences.count() == 1 ? " sequence gives" : " sequences give")
+            + (sequences.count() == 1 ? " document gives" : " documents give")
             + " no 95 % limit; at least "
             + Limits.LEAST_SEQUENCES
             + " are needed"

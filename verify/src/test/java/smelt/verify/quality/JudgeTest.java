@@ -161,7 +161,7 @@ class JudgeTest {
   void tooFewSequencesAreNoPassAndSayHowManyAreNeeded() {
     Gate gate = gate(judge(tokens(7, 1e-3, 1)), Metric.MEAN_KL);
     assertThat(gate.outcome()).isEqualTo(Outcome.SKIPPED);
-    assertThat(gate.detail()).contains("7 sequences give no 95 % limit; at least 8");
+    assertThat(gate.detail()).contains("7 documents give no 95 % limit; at least 8");
     assertThat(gate(judge(tokens(7, 1, 1)), Metric.MEAN_KL).outcome()).isEqualTo(Outcome.FAIL);
   }
 
@@ -290,7 +290,7 @@ class JudgeTest {
     List<String> notes =
         Judge.notes(Profile.W8A8, Profile.W8A8.bounds(), Optional.of(tokens(40, 4.1e-3, 0.22)));
     assertThat(notes.getFirst()).startsWith("78 % of the KL comes from routing flips (free ");
-    assertThat(notes.get(1)).contains("over 40 sequences with 2,000 tokens");
+    assertThat(notes.get(1)).contains("over 40 documents with 2,000 tokens");
     assertThat(Judge.notes(Profile.W8A8, Profile.W8A8.bounds(), Optional.of(tokens(40, 1e-3, 2))))
         .anySatisfy(note -> assertThat(note).startsWith("Routing flips add nothing to the KL"));
     assertThat(Judge.notes(Profile.W8A8, Profile.W8A8.bounds(), Optional.of(tokens(40, 1e-3, 1))))

@@ -88,6 +88,40 @@ class CoverageTest {
     assertThat((double) held / RUNS).isLessThan(0.8);
   }
 
+  /// Sequences of a document share a random shift.
+  @Test
+  void onlyDocumentsAsClustersHoldWhereTheirSequencesShareAShift() {
+    java.util.SplittableRandom random = new java.util.SplittableRandom(46);
+    int documents = 24;
+    int pieces = 6;
+    int length = 20;
+    int n = documents * pieces * length;
+    int heldByDocument = 0;
+    int heldBySequence = 0;
+    for (int run = 0; run < RUNS; run++) {
+      int[] document = new int[n];
+      int[] sequence = new int[n];
+      double[] values = new double[n];
+      double shift = 0;
+      for (int i = 0; i < n; i++) {
+        sequence[i] = i / length;
+        document[i] = sequence[i] / pieces;
+        shift = i % (length * pieces) == 0 ? 0.3 * random.nextGaussian() : shift;
+        values[i] = 1 + shift + 0.5 * random.nextGaussian();
+      }
+      heldByDocument += upper(document, values) >= 1 ? 1 : 0;
+      heldBySequence += upper(sequence, values) >= 1 ? 1 : 0;
+    }
+    report("mean by document", documents, 0.3, heldByDocument);
+    report("mean by sequence", documents * pieces, 0.3, heldBySequence);
+    assertThat((double) heldByDocument / RUNS).isBetween(0.92, 0.99);
+    assertThat((double) heldBySequence / RUNS).isLessThan(0.85);
+  }
+
+  private static double upper(int[] clusters, double[] values) {
+    return new Limits(new Sequences(clusters)).upperMean(values).orElseThrow();
+  }
+
   private static double shareBelow(double level, double effect) {
     double spread = Math.sqrt(1 + effect * effect);
     double z = (Math.log(level) + spread * spread / 2) / spread;
