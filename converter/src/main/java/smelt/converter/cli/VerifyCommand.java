@@ -156,10 +156,11 @@ public final class VerifyCommand implements Callable<Integer> {
         Compute compute = Compute.steady(MathKernelSet.choose(set), codec, run.threads());
         ModelSource from = Models.open(against);
         ModelSource to = Models.open(result)) {
+      BoundsOptions.Wanted asked = bounds.wanted(ManifestTarget.of(to));
       Verification.Model source = new Verification.Model(from, Checkpoint.open(from));
       Results results = Results.open(to, source);
       Verification.Model made = results.model();
-      BoundsOptions.Wanted wanted = bounds.wanted(ManifestTarget.of(to)).or(results.usual());
+      BoundsOptions.Wanted wanted = asked.or(results.usual());
       if (!results.line().isEmpty()) {
         terminal.message(results.line());
       }

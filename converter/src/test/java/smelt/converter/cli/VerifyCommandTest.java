@@ -94,7 +94,7 @@ class VerifyCommandTest {
 
   private static final String[] FEW = {
     "--tokens",
-    "1024",
+    "2048",
     "--sequence-length",
     "128",
     "--bound",
@@ -130,7 +130,7 @@ class VerifyCommandTest {
   private static void exchange(Path file, String one, String other) throws IOException {
     byte[] bytes = Files.readAllBytes(file);
     String text = new String(bytes, StandardCharsets.ISO_8859_1);
-    String changed = text.replace(one, "\0").replace(other, one).replace("\0", other);
+    String changed = text.replace(one, "<other>").replace(other, one).replace("<other>", other);
     Files.write(file, changed.getBytes(StandardCharsets.ISO_8859_1));
   }
 
