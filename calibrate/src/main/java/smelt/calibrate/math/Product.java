@@ -9,11 +9,11 @@ import smelt.formats.codec.TileDecoder;
 
 /// The product of a matrix of tokens, `x`, and the transpose of a weight, `w`.
 ///
-/// Tokens are packed once, side by side, into panels of the kernel's width: panels of `DEPTH`
-/// columns, for one run of columns after the other. A task is some rows of the weight; it decodes a
-/// few rows of `DEPTH` columns at a time, into the first-level cache, and multiplies them with all
-/// panels, which stay in the second-level cache with the task's sums. So a weight is decoded once
-/// for every `TOKENS` tokens and is nowhere transposed; the result, which is smaller, is.
+/// Tokens are packed once, side by side, into panels of the kernel's width and of some hundred
+/// columns, for one run of columns after the other. A task is some rows of the weight; it decodes
+/// rows of one run of columns and multiplies them with all panels. So a weight is decoded once for
+/// every `TOKENS` tokens and is nowhere transposed; the result, which is smaller, is. How many rows
+/// and columns that are is a matter of caches: see `Blocking`.
 ///
 /// For up to `FEW` tokens nothing is packed: rows of the weight are multiplied with each token.
 ///
@@ -25,24 +25,19 @@ final class Product {
   /// Tokens that are packed at once.
   static final int TOKENS = 512;
 
-  /// Columns of a panel. Fewer leave more of the time to the beginning and end of each sum; with
-  /// many more, the panels of `TOKENS` tokens (three quarters of a megabyte) would leave the
-  /// second-level cache. A multiple of 128, the usual block of scales.
-  static final int DEPTH = 384;
-
   /// Columns that are decoded at once for few tokens.
   static final int FEW_DEPTH = 1024;
 
   static final int FEW = 8;
 
-  /// Rows of a weight that are decoded at once: a multiple of what kernels multiply at once.
-  private static final int GROUP = 6;
-
-  /// The same for few tokens.
+  /// Rows that are decoded at once for few tokens.
   private static final int FEW_GROUP = 8;
 
-  /// Rows of a task, unless that leaves threads without work.
-  private static final int TASK_ROWS = 120;
+  /// Rows of a task for few tokens, unless that leaves threads without work.
+  private static final int FEW_ROWS = 120;
+
+  /// Rows that kernels multiply at once.
+  private static final int KERNEL_ROWS = 6;
 
   private static final int TASKS_PER_THREAD = 4;
 
@@ -62,6 +57,33 @@ final class Product {
     this.codec = codec;
     this.workers = workers;
     this.workspace = workspace;
+  }
+
+  /// What is in the caches at a time.
+  ///
+  /// @param taskRows rows of a task, unless that leaves threads without work
+  /// @param group rows that are decoded at once; a multiple of what kernels multiply at once
+  /// @param depth columns of a panel; a multiple of 128, the usual block of scales. Fewer leave
+  ///   more of the time to the beginning and end of each sum
+  private record Blocking(int taskRows, int group, int depth) {
+
+    /// Many panels take turns in the first-level cache, where each meets all rows of the task; the
+    /// rows, their sums and the panels are in the second.
+    static final Blocking MANY_PANELS = new Blocking(240, 240, 256);
+
+    /// A few panels stay in the second-level cache, and the rows take turns in the first.
+    static final Blocking FEW_PANELS = new Blocking(120, 6, 384);
+
+    private static final long MANY = 8;
+
+    static Blocking of(long panels) {
+      return panels < MANY ? FEW_PANELS : MANY_PANELS;
+    }
+
+    /// Bytes of the decoded rows.
+    long decodedBytes() {
+      return (long) Float.BYTES * group * depth;
+    }
   }
 
   /// Where some rows of a weight lie as F32.
@@ -140,29 +162,34 @@ final class Product {
   }
 
   private long workerBytes(long panels, long cols) {
-    long decoded = (long) FEW_GROUP * FEW_DEPTH * Float.BYTES;
-    return scalesBytes(cols) + decoded + panels * sumsBytes();
+    return scalesBytes(cols) + decodedBytes(panels) + panels * sumsBytes(Blocking.of(panels));
+  }
+
+  private static long decodedBytes(long panels) {
+    long few = (long) Float.BYTES * FEW_GROUP * FEW_DEPTH;
+    return panels == 0 ? few : Math.max(few, Blocking.of(panels).decodedBytes());
   }
 
   /// Bytes of the sums of a task's rows and one panel.
-  private long sumsBytes() {
-    return (long) Float.BYTES * TASK_ROWS * math.panelWidth();
+  private long sumsBytes(Blocking blocking) {
+    return (long) Float.BYTES * blocking.taskRows * math.panelWidth();
   }
 
   private Space space(MemorySegment memory, long shared, int worker, long panels, long cols) {
     long at = shared + worker * workerBytes(panels, cols);
     long decoded = at + scalesBytes(cols);
-    return new Space(memory, at, decoded, decoded + (long) FEW_GROUP * FEW_DEPTH * Float.BYTES);
+    return new Space(memory, at, decoded, decoded + decodedBytes(panels));
   }
 
-  private int taskRows(long rows, int group) {
+  /// Rows of a task: a multiple of what kernels multiply at once.
+  private int taskRows(long rows, int most, int together) {
     long share = Math.ceilDiv(rows, (long) TASKS_PER_THREAD * workers.threads());
-    return (int) Math.min(TASK_ROWS, Math.ceilDiv(share, (long) group) * group);
+    return (int) Math.min(most, Math.ceilDiv(share, (long) together) * together);
   }
 
   private void few(Matrix x, Weight w, Matrix out) {
     MemorySegment memory = workspace.atLeast(workers.threads() * workerBytes(0, w.cols()));
-    int taskRows = taskRows(w.rows(), FEW_GROUP);
+    int taskRows = taskRows(w.rows(), FEW_ROWS, FEW_GROUP);
     int tasks = Math.toIntExact(Math.ceilDiv(w.rows(), (long) taskRows));
     workers.run(
         tasks,
@@ -199,8 +226,9 @@ final class Product {
     long shared = packedBytes(panels, w.cols());
     long own = workerBytes(panels, w.cols());
     MemorySegment memory = workspace.atLeast(shared + workers.threads() * own);
-    workers.run(panels, (panel, _) -> pack(x, panel, panels, memory));
-    int taskRows = taskRows(w.rows(), GROUP);
+    Blocking blocking = Blocking.of(panels);
+    workers.run(panels, (panel, _) -> pack(x, panel, panels, blocking.depth, memory));
+    int taskRows = taskRows(w.rows(), blocking.taskRows, KERNEL_ROWS);
     int tasks = Math.toIntExact(Math.ceilDiv(w.rows(), (long) taskRows));
     workers.run(
         tasks,
@@ -208,8 +236,8 @@ final class Product {
           Space space = space(memory, shared, worker, panels, w.cols());
           long first = (long) task * taskRows;
           int count = (int) Math.min(taskRows, w.rows() - first);
-          sums(w, first, count, x.rows(), space);
-          unpack(space, out, first, count);
+          sums(w, first, count, x.rows(), blocking, space);
+          unpack(space, out, first, count, blocking);
         });
   }
 
@@ -227,12 +255,12 @@ final class Product {
     return Float.BYTES * (col * panels + (long) panel * depth) * math.panelWidth();
   }
 
-  private void pack(Matrix x, int panel, int panels, MemorySegment memory) {
+  private void pack(Matrix x, int panel, int panels, int most, MemorySegment memory) {
     int tokens = tokens(x.rows(), panel);
     int width = width(tokens);
     long stride = Float.BYTES * x.stride();
-    for (long col = 0; col < x.cols(); col += DEPTH) {
-      int depth = (int) Math.min(DEPTH, x.cols() - col);
+    for (long col = 0; col < x.cols(); col += most) {
+      int depth = (int) Math.min(most, x.cols() - col);
       long to = packedAt(col, depth, panel, panels);
       if (tokens < width) {
         memory.asSlice(to, (long) Float.BYTES * width * depth).fill((byte) 0);
@@ -242,14 +270,14 @@ final class Product {
     }
   }
 
-  private void sums(Weight w, long first, int count, long tokens, Space space) {
+  private void sums(Weight w, long first, int count, long tokens, Blocking blocking, Space space) {
     RowSource source = w.source.apply(space);
     int panels = Math.toIntExact(panels(tokens));
-    space.memory.asSlice(space.sums, panels * sumsBytes()).fill((byte) 0);
-    for (long col = 0; col < w.cols(); col += DEPTH) {
-      int depth = (int) Math.min(DEPTH, w.cols() - col);
-      for (int row = 0; row < count; row += GROUP) {
-        int group = Math.min(GROUP, count - row);
+    space.memory.asSlice(space.sums, panels * sumsBytes(blocking)).fill((byte) 0);
+    for (long col = 0; col < w.cols(); col += blocking.depth) {
+      int depth = (int) Math.min(blocking.depth, w.cols() - col);
+      for (int row = 0; row < count; row += blocking.group) {
+        int group = Math.min(blocking.group, count - row);
         Rows rows = source.rows(first + row, group, col, depth);
         for (int panel = 0; panel < panels; panel++) {
           int width = width(tokens(tokens, panel));
@@ -263,29 +291,35 @@ final class Product {
               width,
               depth,
               space.memory,
-              sumsAt(space, panel) + (long) Float.BYTES * row * width);
+              sumsAt(space, panel, blocking) + (long) Float.BYTES * row * width);
         }
       }
     }
   }
 
-  private long sumsAt(Space space, int panel) {
-    return space.sums + panel * sumsBytes();
+  private long sumsAt(Space space, int panel, Blocking blocking) {
+    return space.sums + panel * sumsBytes(blocking);
   }
 
-  private void unpack(Space space, Matrix out, long first, int count) {
+  /// Turns the sums of one panel after the other to the result's order where rows were decoded, and
+  /// copies them from there: single numbers stored to the result, which is in no cache, would each
+  /// wait for memory.
+  private void unpack(Space space, Matrix out, long first, int count, Blocking blocking) {
     int panels = Math.toIntExact(panels(out.rows()));
+    long stride = (long) Float.BYTES * count;
     for (int panel = 0; panel < panels; panel++) {
       int tokens = tokens(out.rows(), panel);
-      math.transpose(
-          space.memory,
-          sumsAt(space, panel),
-          (long) Float.BYTES * width(tokens),
-          count,
-          tokens,
-          out.data(),
-          out.at((long) panel * math.panelWidth(), first),
-          Float.BYTES * out.stride());
+      long sums = sumsAt(space, panel, blocking);
+      long width = (long) Float.BYTES * width(tokens);
+      math.transpose(space.memory, sums, width, count, tokens, space.memory, space.decoded, stride);
+      for (int token = 0; token < tokens; token++) {
+        MemorySegment.copy(
+            space.memory,
+            space.decoded + token * stride,
+            out.data(),
+            out.at((long) panel * math.panelWidth() + token, first),
+            stride);
+      }
     }
   }
 }
