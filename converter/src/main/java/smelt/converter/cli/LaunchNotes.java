@@ -47,7 +47,7 @@ final class LaunchNotes {
   private static boolean isServedBySglang(Target target) {
     return switch (target) {
       case FP8_BLOCK, INT8_CHANNEL, INT8_BLOCK, CT_FP8_BLOCK, CT_FP8_CHANNEL, ASCEND_W8A8 -> true;
-      case BF16, CT_INT8, KT_AMX_INT8, KT_AMX_INT4, KT_AOCL_INT8, GGUF -> false;
+      case BF16, CT_INT8, CT_W4A16, RAWINT4, KT_AMX_INT8, KT_AMX_INT4, KT_AOCL_INT8, GGUF -> false;
     };
   }
 

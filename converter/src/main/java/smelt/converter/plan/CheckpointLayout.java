@@ -60,10 +60,11 @@ final class CheckpointLayout implements TargetLayout {
     return Optional.of(
         new Job.Output.Tensor(
             target,
-            weight.name(),
+            TargetFormat.codesName(weight.name(), encoding),
             encoding,
             companion(scaled, weight, format.scaleSuffix()),
-            companion(scaled && format.zeroOffsets(), weight, TargetFormat.OFFSET_SUFFIX)));
+            companion(scaled && format.zeroOffsets(), weight, TargetFormat.OFFSET_SUFFIX),
+            companion(encoding instanceof Encoding.Int4, weight, TargetFormat.SHAPE_SUFFIX)));
   }
 
   private static Optional<String> companion(boolean has, Weight weight, String suffix) {
@@ -97,13 +98,23 @@ final class CheckpointLayout implements TargetLayout {
   private static void addTensors(
       List<SafetensorsLayout.Tensor> tensors, Weight weight, Job.Output.Tensor output) {
     Encoding encoding = output.encoding();
-    tensors.add(new SafetensorsLayout.Tensor(output.name(), encoding.type(), weight.shape()));
+    tensors.add(
+        new SafetensorsLayout.Tensor(
+            output.name(), encoding.type(), encoding.codeShape(weight.shape())));
     output
         .scale()
         .ifPresent(name ->
             tensors.add(
                 new SafetensorsLayout.Tensor(
-                    name, ElementType.F32, encoding.scaleShape(weight.shape()).orElseThrow())));
+                    name,
+                    encoding.scales().orElseThrow(),
+                    encoding.scaleShape(weight.shape()).orElseThrow())));
+    output
+        .shape()
+        .ifPresent(name ->
+            tensors.add(
+                new SafetensorsLayout.Tensor(
+                    name, TargetFormat.SHAPE_TYPE, TargetFormat.SHAPE_SHAPE)));
     output
         .offset()
         .ifPresent(name ->

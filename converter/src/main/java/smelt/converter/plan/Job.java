@@ -34,13 +34,22 @@ public record Job(Weight weight, List<Output> outputs) {
     /// @param encoding how the numbers lie in the output; equal to the source's encoding for a copy
     /// @param scale name of the tensor of decode scales, where the encoding has one
     /// @param offset name of a tensor of zero offsets, where the target wants one
+    /// @param shape name of a tensor that holds the weight's rows and columns, where the target
+    ///   wants one
     record Tensor(
-        int target, String name, Encoding encoding, Optional<String> scale, Optional<String> offset)
+        int target,
+        String name,
+        Encoding encoding,
+        Optional<String> scale,
+        Optional<String> offset,
+        Optional<String> shape)
         implements Output {
 
       @Override
       public List<String> tensors() {
-        return Stream.of(Optional.of(name), scale, offset).flatMap(Optional::stream).toList();
+        return Stream.of(Optional.of(name), scale, offset, shape)
+            .flatMap(Optional::stream)
+            .toList();
       }
     }
 
@@ -90,9 +99,13 @@ public record Job(Weight weight, List<Output> outputs) {
   public record Piece(
       String tensor, GgmlType type, long at, long firstRow, long rows, Slab.Order order) {}
 
-  /// Whether this output holds the source's bytes as they are.
+  /// Whether this output holds the source's bytes as they are. INT4 of the same groups does, though
+  /// the output may allow fewer codes: the ones it does not are refused where they are met.
   public boolean copies(Output.Tensor output) {
-    return output.encoding().equals(weight.encoding());
+    return output.encoding().equals(weight.encoding())
+        || output.encoding() instanceof Encoding.Int4 to
+            && weight.encoding() instanceof Encoding.Int4 from
+            && to.equals(new Encoding.Int4(from.group(), from.scaleType(), to.least()));
   }
 
   /// What a target makes of the weight; empty when it has no use for it.

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.SortedMap;
 import java.util.TreeMap;
 import smelt.converter.recipe.Selector;
 import smelt.converter.recipe.TargetSpec;
@@ -25,6 +26,7 @@ final class WeightRules {
   private final TargetFormat format;
   private final List<Problem> problems = new ArrayList<>();
   private final Map<String, GroupState> groups = new TreeMap<>();
+  private final SortedMap<Long, List<String>> misfits = new TreeMap<>();
 
   private record GroupState(boolean quantized, String firstName) {}
 
@@ -37,9 +39,9 @@ final class WeightRules {
   Encoding encoding(Weight weight) {
     boolean quantized = isQuantized(weight);
     checkGroup(weight, quantized);
-    if (quantized) {
+    if (quantized && fitsGroups(weight)) {
       Encoding wanted = format.quantized().orElseThrow();
-      return isLossless(weight.encoding(), wanted) ? weight.encoding() : wanted;
+      return isServedAsItIs(weight.encoding(), wanted) ? weight.encoding() : wanted;
     }
     return weight.encoding() instanceof Encoding.Plain
         ? weight.encoding()
@@ -48,7 +50,9 @@ final class WeightRules {
 
   /// What the recipe asks for and the loaders would refuse; complete once every weight was seen.
   List<Problem> problems() {
-    return List.copyOf(problems);
+    List<Problem> all = new ArrayList<>(problems);
+    misfits.forEach((columns, names) -> all.add(misfit(columns, names)));
+    return all;
   }
 
   private boolean isQuantized(Weight weight) {
@@ -80,19 +84,42 @@ final class WeightRules {
     };
   }
 
+  /// Whether the weight's rows are whole groups, or the target has none.
+  private boolean fitsGroups(Weight weight) {
+    long columns = weight.shape().dim(1);
+    boolean fits = format.rowStep().isEmpty() || columns % format.rowStep().getAsLong() == 0;
+    if (!fits) {
+      misfits.computeIfAbsent(columns, _ -> new ArrayList<>()).add(weight.name());
+    }
+    return fits;
+  }
+
+  private Problem misfit(long columns, List<String> names) {
+    long step = format.rowStep().orElseThrow();
+    String others = names.size() == 1 ? "" : " and " + (names.size() - 1) + " more";
+    return problem(
+        names.getFirst() + others + " with rows of " + columns + " numbers",
+        "rows of a multiple of " + step + " numbers",
+        "name them under `keep`, or take a target with a scale per channel");
+  }
+
   /// Loaders of the native forms make every mixture-of-experts layer a quantized one, whatever the
   /// config ignores; those of compressed-tensors and Ascend ask for each layer.
   private boolean keepsExperts() {
     return switch (spec.target()) {
       case FP8_BLOCK, INT8_BLOCK, INT8_CHANNEL -> false;
-      case BF16, CT_FP8_BLOCK, CT_FP8_CHANNEL, CT_INT8, ASCEND_W8A8 -> true;
+      case BF16, CT_FP8_BLOCK, CT_FP8_CHANNEL, CT_INT8, CT_W4A16, RAWINT4, ASCEND_W8A8 -> true;
       case KT_AMX_INT8, KT_AMX_INT4, KT_AOCL_INT8, GGUF ->
           throw new IllegalStateException(spec.target().label() + " is no checkpoint");
     };
   }
 
-  /// A block of power-of-two scales is a valid block of any scales.
-  private static boolean isLossless(Encoding source, Encoding wanted) {
+  /// A block of power-of-two scales is a valid block of any scales, and vLLM takes INT4 with any
+  /// scales and codes. `RAWINT4` does not.
+  private boolean isServedAsItIs(Encoding source, Encoding wanted) {
+    if (source instanceof Encoding.Int4 from && wanted instanceof Encoding.Int4 to) {
+      return spec.target() == Target.CT_W4A16 && from.group() == to.group();
+    }
     return source instanceof Encoding.Block from
         && wanted instanceof Encoding.Block to
         && to.scaleFormat() == ScaleFormat.FLOAT

@@ -119,7 +119,7 @@ public record MemoryPlan(
         0,
         0,
         to.codeBytes(tile.tileRows() * tile.cols()),
-        scaleBytes(to, tile, ElementType.F32),
+        scaleBytes(to, tile, to.scales().orElse(ElementType.F32)),
         Transcoder.scratchBytes(from, to, tile.cols()));
   }
 

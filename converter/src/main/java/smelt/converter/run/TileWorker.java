@@ -4,9 +4,11 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
 import smelt.converter.plan.Job;
 import smelt.formats.BadInputException;
 import smelt.formats.ElementType;
+import smelt.formats.Shape;
 import smelt.formats.checkpoint.SourceTensor;
 import smelt.formats.checkpoint.Weight;
 import smelt.formats.codec.Encoding;
@@ -19,6 +21,12 @@ import smelt.formats.source.SourceFiles;
 
 /// Reads a tile of a weight once and writes it for every target. Has the buffers of one thread.
 final class TileWorker {
+
+  /// The lowest bit of each of 16 codes.
+  private static final long LOW_BITS = 0x1111_1111_1111_1111L;
+
+  private static final ValueLayout.OfLong I64 =
+      ValueLayout.JAVA_LONG.withOrder(ByteOrder.LITTLE_ENDIAN);
 
   private final SourceFiles source;
   private final Kernels kernels;
@@ -96,7 +104,7 @@ final class TileWorker {
   private void convert(UnitRun.Tile tile, Job.Output.Tensor output, Tile in) throws IOException {
     if (tile.job().copies(output)) {
       Transcoder.check(kernels, in, scratch);
-      refuseLeastInt8(tile, in);
+      refuseLeast(tile, output.encoding(), in);
       write(tile, output, in);
     } else {
       Tile out = new Tile(output.encoding(), codesOut, 0, scalesOut, 0, in.rows(), in.cols());
@@ -105,23 +113,61 @@ final class TileWorker {
     }
   }
 
-  /// Nothing that is written holds -128, which kernels that negate codes do not expect; a copy
-  /// would.
+  /// Refuses codes that a copy would carry on and kernels of the output do not expect: INT8 of
+  /// -128, which they cannot negate, and INT4 below the least that the output allows.
+  private static void refuseLeast(UnitRun.Tile tile, Encoding output, Tile in) {
+    if (output instanceof Encoding.Int4 to) {
+      if (to.least() == -7) {
+        refuseLeastInt4(tile, in);
+      }
+    } else {
+      refuseLeastInt8(tile, in);
+    }
+  }
+
   private static void refuseLeastInt8(UnitRun.Tile tile, Tile in) {
     if (in.encoding() instanceof Encoding.Plain || in.encoding().type() != ElementType.I8) {
       return;
     }
     for (long i = 0; i < in.rows() * in.cols(); i++) {
       if (in.codes().get(ValueLayout.JAVA_BYTE, in.codesOffset() + i) == Byte.MIN_VALUE) {
-        SourceTensor codes = tile.job().weight().codes();
-        long index = tile.row() * in.cols() + i;
-        throw new BadInputException(
-            codes.file() + ", tensor " + codes.name() + ", byte " + (codes.offset() + index),
-            "INT8 code -128 at index " + index,
-            "codes from -127 to 127",
-            "convert from the checkpoint that this one was quantized from");
+        throw leastCode(tile, in, i, i, "INT8 code -128", "codes from -127 to 127");
       }
     }
+  }
+
+  /// -8 is stored as 0: 16 codes are searched at a time.
+  private static void refuseLeastInt4(UnitRun.Tile tile, Tile in) {
+    long bytes = in.encoding().codeBytes(in.rows() * in.cols());
+    for (long at = 0; at < bytes; at += Long.BYTES) {
+      int count = (int) Math.min(Long.BYTES, bytes - at);
+      long word = LOW_BITS;
+      for (int b = 0; b < count; b++) {
+        long codes = in.codes().get(ValueLayout.JAVA_BYTE, in.codesOffset() + at + b) & 0xFFL;
+        word = word & ~(0xFFL << (8 * b)) | codes << (8 * b);
+      }
+      long zeros = (word - LOW_BITS) & ~word & LOW_BITS << 3;
+      if (zeros != 0) {
+        long code = 2 * at + Long.numberOfTrailingZeros(zeros) / 4;
+        throw leastCode(tile, in, code, code / 2, "INT4 code -8", "codes from -7 to 7");
+      }
+    }
+  }
+
+  private static BadInputException leastCode(
+      UnitRun.Tile tile, Tile in, long code, long at, String found, String expected) {
+    SourceTensor codes = tile.job().weight().codes();
+    long before = tile.row() * in.cols();
+    return new BadInputException(
+        codes.file()
+            + ", tensor "
+            + codes.name()
+            + ", byte "
+            + (codes.offset() + in.encoding().codeBytes(before) + at),
+        found + " at index " + (before + code),
+        expected,
+        "convert from the checkpoint that this one was quantized from; or convert this one to bf16,"
+            + " and that further");
   }
 
   private void write(UnitRun.Tile tile, Job.Output.Tensor output, Tile out) throws IOException {
@@ -133,12 +179,23 @@ final class TileWorker {
         out.codes().asSlice(0, out.encoding().codeBytes(out.rows() * cols)));
     if (output.scale().isPresent()) {
       ScaleRange range =
-          ScaleRange.of(out.encoding(), tile.row(), out.rows(), cols, ElementType.F32);
+          ScaleRange.of(
+              out.encoding(), tile.row(), out.rows(), cols, out.encoding().scales().orElseThrow());
       shard.write(output.scale().get(), range.offset(), out.scales().asSlice(0, range.bytes()));
     }
     if (output.offset().isPresent()) {
       MemorySegment zeros = scalesOut.asSlice(0, out.rows() * Float.BYTES).fill((byte) 0);
       shard.write(output.offset().get(), tile.row() * Float.BYTES, zeros);
+    }
+    if (output.shape().isPresent() && tile.row() == 0) {
+      writeShape(shard, output.shape().get(), tile.job().weight().shape());
+    }
+  }
+
+  /// Rows and columns, as packed codes do not show them.
+  private static void writeShape(ShardWriter shard, String name, Shape weight) throws IOException {
+    try (Arena arena = Arena.ofConfined()) {
+      shard.write(name, 0, arena.allocateFrom(I64, weight.dim(0), weight.dim(1)));
     }
   }
 

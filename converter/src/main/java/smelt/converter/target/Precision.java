@@ -2,6 +2,7 @@ package smelt.converter.target;
 
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import smelt.formats.checkpoint.TensorRole;
 
 /// Which tensors a target quantizes, and which stay in high precision: the one table, after the
@@ -30,6 +31,23 @@ public enum Precision {
   private static final Kept INDEXER_FLOAT =
       new Kept("indexer", "Ascend's sparse-attention indexer is loaded as FLOAT");
 
+  private static final Kept KV_B_PACKED =
+      new Kept(
+          "attention.kv_b",
+          "vLLM unpacks kv_b_proj at load to absorb it: 4 bits would cost accuracy and save no memory");
+  private static final Kept INDEXER_PACKED =
+      new Kept(
+          "indexer",
+          "it is small, and picks the tokens that attention sees: no later sum evens errors out");
+
+  private static final String LEFT_TO_GPU =
+      "KTransformers reads only routed experts here, the rest comes from the GPU's checkpoint";
+
+  private static final List<Kept> ALL_BUT_ROUTED_EXPERTS =
+      Stream.of("attention", "indexer", "dense_mlp", "shared_expert")
+          .map(role -> new Kept(role, LEFT_TO_GPU))
+          .toList();
+
   private static final Map<Target, List<Kept>> KEPT_BY_TARGET =
       Map.of(
           Target.FP8_BLOCK, List.of(),
@@ -38,6 +56,8 @@ public enum Precision {
           Target.INT8_CHANNEL, List.of(),
           Target.INT8_BLOCK, List.of(),
           Target.CT_INT8, List.of(KV_B_UNSCALED),
+          Target.CT_W4A16, List.of(KV_B_PACKED, INDEXER_PACKED),
+          Target.RAWINT4, ALL_BUT_ROUTED_EXPERTS,
           Target.ASCEND_W8A8, List.of(KV_B_FLOAT, INDEXER_FLOAT));
 
   /// The quantizable linears that this target keeps.

@@ -23,6 +23,10 @@ public enum Target {
   CT_INT8("ct-int8"),
   /// INT8 as vllm-ascend and MindIE read it (`W8A8_DYNAMIC`).
   ASCEND_W8A8("ascend-w8a8"),
+  /// compressed-tensors with INT4 in groups of 128, activations as they are.
+  CT_W4A16("ct-w4a16"),
+  /// Routed experts in INT4, groups of 32, for KTransformers' `RAWINT4`; the rest is plain.
+  RAWINT4("rawint4"),
   /// Routed experts for KTransformers' `AMXINT8`.
   KT_AMX_INT8("kt-amx-int8", ExpertFormat.AMXINT8),
   /// Routed experts for KTransformers' `AMXINT4`.

@@ -55,6 +55,8 @@ public record TargetConfig(
           case CT_FP8_CHANNEL ->
               compressedTensors("float-quantized", channel("float"), tokenInputs("float"));
           case CT_INT8 -> compressedTensors("int-quantized", channel("int"), tokenInputs("int"));
+          case CT_W4A16 -> packed(128);
+          case RAWINT4 -> packed(32);
           case INT8_CHANNEL -> channelInt8();
           case INT8_BLOCK -> blockInt8();
           case KT_AMX_INT8, KT_AMX_INT4, KT_AOCL_INT8, GGUF ->
@@ -141,30 +143,36 @@ public record TargetConfig(
     return node;
   }
 
+  private ObjectNode packed(int groupSize) {
+    ObjectNode weights = arguments(4, "int", "group", false);
+    weights.put("group_size", groupSize);
+    return compressedTensors("pack-quantized", weights, null);
+  }
+
   private static ObjectNode blockWeights() {
-    ObjectNode node = arguments("float", "block", false);
+    ObjectNode node = arguments(8, "float", "block", false);
     node.putArray("block_structure").add(128).add(128);
     return node;
   }
 
   private static ObjectNode channel(String type) {
-    return arguments(type, "channel", false);
+    return arguments(8, type, "channel", false);
   }
 
   private static ObjectNode groupInputs() {
-    ObjectNode node = arguments("float", "group", true);
+    ObjectNode node = arguments(8, "float", "group", true);
     node.put("group_size", 128);
     return node;
   }
 
   private static ObjectNode tokenInputs(String type) {
-    return arguments(type, "token", true);
+    return arguments(8, type, "token", true);
   }
 
-  private static ObjectNode arguments(String type, String strategy, boolean dynamic) {
+  private static ObjectNode arguments(int bits, String type, String strategy, boolean dynamic) {
     ObjectNode node = JSON.objectNode();
     node.put("dynamic", dynamic);
-    node.put("num_bits", 8);
+    node.put("num_bits", bits);
     node.put("strategy", strategy);
     node.put("symmetric", true);
     node.put("type", type);

@@ -29,7 +29,9 @@ class CheckCommandTest {
           "int8-channel",
           "int8-block",
           "ct-int8",
-          "ascend-w8a8");
+          "ascend-w8a8",
+          "ct-w4a16",
+          "rawint4");
 
   @TempDir Path folder;
 

@@ -7,13 +7,17 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import smelt.converter.plan.Plan;
 import smelt.converter.plan.PlanJson;
@@ -34,6 +38,10 @@ import tools.jackson.databind.json.JsonMapper;
 
 /// What the plan says is what lies on disk afterwards: names, sizes, tensors, offsets.
 class PlanHoldsTest {
+
+  /// Targets that take rows of whole groups only.
+  private static final Set<Target> INT4_GROUPS =
+      Collections.unmodifiableSet(EnumSet.of(Target.CT_W4A16, Target.RAWINT4));
 
   private record Placed(String type, List<Long> shape, String file, long offset, long bytes) {}
 
@@ -65,8 +73,25 @@ class PlanHoldsTest {
     Target[] fitting =
         Stream.of(Target.values())
             .filter(target -> target.kind() == Target.Kind.CHECKPOINT)
+            .filter(target -> !INT4_GROUPS.contains(target))
             .toArray(Target[]::new);
     holds(model, folder.resolve("out"), fitting);
+  }
+
+  @ParameterizedTest
+  @EnumSource(Architecture.class)
+  void rowsOfWholeGroupsAreAsPlannedForInt4(Architecture architecture, @TempDir Path folder)
+      throws Exception {
+    SyntheticCheckpoint wide =
+        SyntheticCheckpoint.of(architecture)
+            .with("hidden_size", 256)
+            .with("intermediate_size", 384)
+            .with("moe_intermediate_size", 128);
+    if (wide.config().path("q_lora_rank").isNumber()) {
+      wide = wide.with("q_lora_rank", 128);
+    }
+    Path model = wide.write(folder.resolve("model"));
+    holds(model, folder.resolve("out"), INT4_GROUPS.toArray(Target[]::new));
   }
 
   private static void holds(Path model, Path out, Target... targets) throws Exception {

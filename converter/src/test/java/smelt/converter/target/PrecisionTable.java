@@ -35,7 +35,8 @@ final class PrecisionTable {
       - **plain**: numbers without a scale. A weight that the source has in BF16, F16 or F32 is copied, also
         for `bf16`; one that the source has quantized becomes BF16.
       - **row**: one F32 decode scale for each output channel. **128 x 128**: one for each block; blocks at
-        the edges are smaller. In both, value = code x scale.
+        the edges are smaller. **1 x 32**, **1 x 128**: one BF16 scale for as many numbers of a row. Always
+        value = code x scale.
       - A weight that the source has in the very encoding of the target is copied, codes and scales.
 
       ## Kept although it could be quantized
@@ -57,14 +58,16 @@ final class PrecisionTable {
       group and quantizes another is refused, and every such weight is named.
 
       The loaders of `fp8-block`, `int8-block` and `int8-channel` take routed experts quantized only: a recipe
-      cannot keep them there. Those of compressed-tensors and Ascend can.
+      cannot keep them there. Those of compressed-tensors and Ascend can. Rows that are no whole number
+      of groups are refused for `ct-w4a16` (128) and `rawint4` (64: its kernels take two groups at a time).
 
       ## How it is stored
 
       {forms}
       `fp8-block` has scales of any value (`f32`) or powers of two (`ue8m0`, stored as F32 all the same).
       Without `scales:` in the recipe they are as the source's. A scale tensor is named like its weight, with
-      the ending shown in place of `weight`.
+      the ending shown in place of `weight`; packed codes of `ct-w4a16` and `rawint4` end in `weight_packed`,
+      eight to an I32, the first in its lowest bits, as code + 8.
       """;
 
   private static final String PLAIN = "plain";
@@ -193,12 +196,19 @@ final class PrecisionTable {
                   .quantized()
                   .map(e -> "`" + format.scaleSuffix() + "` " + shape(e))
                   .orElse("none"),
-              format.zeroOffsets()
-                  ? "`" + TargetFormat.OFFSET_SUFFIX + "` [rows, 1], zeros"
-                  : "none",
+              further(format),
               format.shardName(1, 9)));
     }
     return table.append('\n').toString();
+  }
+
+  private static String further(TargetFormat format) {
+    if (format.zeroOffsets()) {
+      return "`" + TargetFormat.OFFSET_SUFFIX + "` [rows, 1], zeros";
+    }
+    return format.quantized().orElse(null) instanceof Encoding.Int4
+        ? "`" + TargetFormat.SHAPE_SUFFIX + "` [2], rows and columns"
+        : "none";
   }
 
   private static String shape(Encoding encoding) {
