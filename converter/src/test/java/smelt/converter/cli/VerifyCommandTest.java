@@ -66,7 +66,7 @@ class VerifyCommandTest {
         verify(
             made.resolve("int8"),
             "--tokens",
-            "2048",
+            "4096",
             "--sequence-length",
             "128",
             "--bound",

@@ -23,7 +23,8 @@ import smelt.verify.tensors.TensorComparison;
 /// | program | the Java machine with the code in use |
 /// | names | both checkpoints' weights on the heap, with the scores of the tensor check |
 /// | scores | the scored tokens of all rounds on the heap |
-/// | hidden | of a round: hidden states of both paths, `4 * hidden * (3 S + 2 L)` |
+/// | limits | sums of each layer for each sequence of all rounds on the heap, 96 bytes |
+/// | hidden | of a round: hidden states of both paths, `4 * hidden * 4 S` |
 /// | logits | of a round: `4 * 3 S` for each row of the vocabulary at once |
 /// | sums | of a round: sums over the vocabulary, routings, lists of tokens |
 /// | scratch | of both reference models, and of the operations on matrices |
@@ -141,23 +142,26 @@ public record VerifyPlan(
 
   private static VerifyPlan inference(Work work, int sequences, Scratch thrift) {
     long tokens = work.tokensOfRound(sequences);
-    long local = Math.min(tokens, Comparison.LOCAL_TOKENS);
-    long both = Math.addExact(Math.multiplyExact(2, tokens), local);
+    long paths = Math.multiplyExact(Round.PATHS, tokens);
     ModelSpec spec = ModelSpec.of(work.source());
     int headRows = headRows(tokens);
     long sourceScratch = scratch(work.source(), tokens, work.longest(), thrift);
-    long resultScratch = scratch(work.result(), both, work.longest(), thrift);
-    long computeBytes = computeBytes(work, spec, both);
+    long resultScratch = scratch(work.result(), paths, work.longest(), thrift);
+    long computeBytes = computeBytes(work, spec, paths);
     long tensorBytes = tensorBytes(work);
     SortedMap<String, Long> parts = fixed(work, PROGRAM_BYTES);
     parts.put("scores", BYTES_PER_SCORE * work.tokens());
-    parts.put("hidden", Round.bytes(tokens, local, spec.hidden()));
+    parts.put(
+        "limits",
+        LayerSums.BYTES_PER_SEQUENCE
+            * Math.multiplyExact((long) spec.layerCount(), work.lengths().size()));
+    parts.put("hidden", Round.bytes(tokens, spec.hidden()));
     parts.put("logits", Head.bytes(tokens, headRows));
     parts.put("scratch", sourceScratch + resultScratch + computeBytes);
     parts.put(
         "sums",
-        BYTES_PER_TOKEN * (tokens + both)
-            + 3 * ReferenceModel.routingBytes(spec, tokens + both) / 2);
+        BYTES_PER_TOKEN * (tokens + paths)
+            + 3 * ReferenceModel.routingBytes(spec, tokens + paths) / 2);
     parts.put("tensors", tensorBytes);
     parts.put("reserve", reserve(parts));
     return new VerifyPlan(
