@@ -7,6 +7,7 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.stream.IntStream;
 import smelt.calibrate.model.Activations;
+import smelt.calibrate.model.FeedForward;
 import smelt.calibrate.model.LayerOptions;
 import smelt.calibrate.model.ReferenceModel;
 import smelt.verify.quality.ExpertUse;
@@ -73,13 +74,15 @@ public final class Comparison {
     this.settings = settings;
     this.watcher = watcher;
     for (int layer = 0; layer < source.spec().layerCount(); layer++) {
-      layers.add(new LayerSums(layer));
+      layers.add(new LayerSums(layer, experts(source.spec().layers().get(layer))));
     }
   }
 
-  /// Steps of a round of which the watcher is told.
-  public int stepsOfRound() {
-    return layers.size() + 1;
+  private static int experts(FeedForward layer) {
+    return switch (layer) {
+      case FeedForward.Dense _ -> 0;
+      case FeedForward.Experts e -> e.rule().experts();
+    };
   }
 
   /// Compares on more text.

@@ -26,11 +26,14 @@ final class LayerSums {
   private final SqnrSums free = new SqnrSums();
   private final SqnrSums forced = new SqnrSums();
   private final RouterSums router = new RouterSums();
-  private long[] tokensOfExpert = {};
-  private double[] weightOfExpert = {};
+  private final long[] tokensOfExpert;
+  private final double[] weightOfExpert;
 
-  LayerSums(int layer) {
+  /// @param experts routed experts of the layer; 0 where it has none
+  LayerSums(int layer, int experts) {
     this.layer = layer;
+    tokensOfExpert = new long[experts];
+    weightOfExpert = new double[experts];
   }
 
   /// Takes both paths through the layer and measures.
@@ -72,10 +75,6 @@ final class LayerSums {
     for (long token = 0; token < chosen.tokens(); token++) {
       for (int rank = 0; rank < chosen.k(); rank++) {
         int expert = chosen.expert(token, rank);
-        if (expert >= tokensOfExpert.length) {
-          tokensOfExpert = java.util.Arrays.copyOf(tokensOfExpert, expert + 1);
-          weightOfExpert = java.util.Arrays.copyOf(weightOfExpert, expert + 1);
-        }
         tokensOfExpert[expert]++;
         weightOfExpert[expert] += chosen.weight(token, rank);
       }

@@ -1,5 +1,6 @@
 package smelt.verify.inference;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalLong;
 import java.util.SortedMap;
@@ -12,6 +13,7 @@ import smelt.calibrate.model.Attention;
 import smelt.calibrate.model.ModelSpec;
 import smelt.calibrate.model.ReferenceModel;
 import smelt.formats.checkpoint.Checkpoint;
+import smelt.verify.quality.Looks;
 import smelt.verify.tensors.TensorComparison;
 
 /// How much anonymous memory a verification takes at most, known before a weight is read, and into
@@ -32,6 +34,7 @@ import smelt.verify.tensors.TensorComparison;
 /// | reserve | 6 % of all that, for what the Java machine and the C library take at their own time |
 ///
 /// @param sequencesOfRound sequences that go through the models together, but for the last round
+/// @param looks when the text may be judged; a round ends with each
 /// @param rounds how often the models are read for inference; 0 where none is made
 /// @param headRows rows of the vocabulary whose logits are in memory at once
 /// @param sourceScratch bytes of scratch memory of the source's reference model
@@ -41,6 +44,7 @@ import smelt.verify.tensors.TensorComparison;
 public record VerifyPlan(
     int threads,
     int sequencesOfRound,
+    Looks looks,
     int rounds,
     int headRows,
     long sourceScratch,
@@ -76,11 +80,23 @@ public record VerifyPlan(
   /// @param lengths ids of each sequence, in order; empty for the tensor check alone
   /// @param compute what both models will be run with
   /// @param extra bytes that the caller's own parts take, such as a tokenizer
+  /// @param looks when the text may be judged
   public record Work(
-      Checkpoint source, Checkpoint result, List<Integer> lengths, Compute compute, long extra) {
+      Checkpoint source,
+      Checkpoint result,
+      List<Integer> lengths,
+      Compute compute,
+      long extra,
+      Looks looks) {
 
     public Work {
       lengths = List.copyOf(lengths);
+    }
+
+    /// Judged once, at the end.
+    public Work(
+        Checkpoint source, Checkpoint result, List<Integer> lengths, Compute compute, long extra) {
+      this(source, result, lengths, compute, extra, Looks.atTheEnd(lengths.size()));
     }
 
     private int longest() {
@@ -94,16 +110,30 @@ public record VerifyPlan(
     /// Tokens of the largest round of so many sequences.
     private long tokensOfRound(int sequences) {
       long most = 0;
-      for (int first = 0; first < lengths.size(); first += sequences) {
+      int first = 0;
+      for (int end : ends(lengths.size(), sequences, looks)) {
         most =
-            Math.max(
-                most,
-                lengths.subList(first, Math.min(lengths.size(), first + sequences)).stream()
-                    .mapToLong(Integer::intValue)
-                    .sum());
+            Math.max(most, lengths.subList(first, end).stream().mapToLong(Integer::intValue).sum());
+        first = end;
       }
       return most;
     }
+  }
+
+  /// After which sequences rounds end.
+  private static List<Integer> ends(int sequences, int most, Looks looks) {
+    List<Integer> ends = new ArrayList<>();
+    int end = 0;
+    for (int look : looks.ends()) {
+      while (end < look) {
+        end = Math.min(look, end + most);
+        ends.add(end);
+      }
+    }
+    if (end != sequences) {
+      throw new IllegalArgumentException("looks " + looks.ends() + " at " + sequences);
+    }
+    return ends;
   }
 
   /// How generous a round is with scratch memory.
@@ -137,7 +167,8 @@ public record VerifyPlan(
     SortedMap<String, Long> parts = fixed(work, SMALL_PROGRAM_BYTES);
     parts.put("tensors", tensorBytes);
     parts.put("reserve", reserve(parts));
-    return new VerifyPlan(work.compute().threads(), 0, 0, 0, 0, 0, tensorBytes, parts);
+    return new VerifyPlan(
+        work.compute().threads(), 0, work.looks(), 0, 0, 0, 0, tensorBytes, parts);
   }
 
   private static VerifyPlan inference(Work work, int sequences, Scratch thrift) {
@@ -167,7 +198,8 @@ public record VerifyPlan(
     return new VerifyPlan(
         work.compute().threads(),
         sequences,
-        Math.ceilDiv(work.lengths().size(), sequences),
+        work.looks(),
+        ends(work.lengths().size(), sequences, work.looks()).size(),
         headRows,
         sourceScratch,
         resultScratch,
@@ -235,9 +267,11 @@ public record VerifyPlan(
 
   /// The sequences of each round, in order.
   public List<List<int[]>> rounds(List<int[]> sequences) {
-    List<List<int[]>> cut = new java.util.ArrayList<>();
-    for (int first = 0; first < sequences.size(); first += sequencesOfRound) {
-      cut.add(sequences.subList(first, Math.min(sequences.size(), first + sequencesOfRound)));
+    List<List<int[]>> cut = new ArrayList<>();
+    int first = 0;
+    for (int end : ends(sequences.size(), sequencesOfRound, looks)) {
+      cut.add(sequences.subList(first, end));
+      first = end;
     }
     return cut;
   }

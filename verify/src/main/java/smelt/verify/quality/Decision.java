@@ -46,7 +46,9 @@ record Decision(Look look, long tokens, int documents) {
     return documents < Limits.LEAST_SEQUENCES
         ? "the value holds, but "
             + documents
-            + (documents == 1 ? " document gives" : " documents give")
+            + " "
+            + look.units().word(documents)
+            + (documents == 1 ? " gives" : " give")
             + " no "
             + look.level()
             + " limit; at least "

@@ -85,13 +85,16 @@ public final class Judge {
 
   /// What a reader of the verdict should know: where the KL comes from, what the sample is worth,
   /// and which bounds are not the profile's own. Sentences.
-  public static List<String> notes(Profile profile, Bounds bounds, Optional<TokenScores> tokens) {
+  ///
+  /// @param look that the verdict is from
+  public static List<String> notes(
+      Profile profile, Bounds bounds, Optional<TokenScores> tokens, Look look) {
     List<String> notes = new ArrayList<>();
     tokens
         .filter(scores -> scores.size() > 0)
         .ifPresent(scores -> {
           flips(scores).ifPresent(notes::add);
-          notes.add(worth(scores));
+          notes.add(worth(scores, look));
         });
     changed(profile, bounds).ifPresent(notes::add);
     return List.copyOf(notes);
@@ -113,18 +116,23 @@ public final class Judge {
             : "Routing flips add nothing to the KL " + figures);
   }
 
-  private static String worth(TokenScores scores) {
+  private static String worth(TokenScores scores, Look look) {
     Sequences sequences = new Sequences(scores.document());
     ClusteredMean kl = ClusteredMean.of(sequences, scores.kl());
     double independent = scores.size() / Math.max(1, kl.designEffect());
     return String.format(
         Locale.ROOT,
-        "Limits are one-sided 95 %% limits over %,d documents with %,d tokens; for the mean KL "
-            + "these are worth %,.0f independent tokens (design effect %.1f).",
+        "Limits are one-sided %s limits over %,d %s with %,d tokens; for the mean KL "
+            + "these are worth %,.0f independent tokens (design effect %.1f).%s",
+        look.level(),
         sequences.count(),
+        look.units().word(sequences.count()),
         scores.size(),
         independent,
-        kl.designEffect());
+        kl.designEffect(),
+        look.units() == Units.DOCUMENTS
+            ? ""
+            : " Pieces of one text depend on each other: limits are tighter than they should be.");
   }
 
   private static Optional<String> changed(Profile profile, Bounds bounds) {

@@ -28,6 +28,19 @@ public record Verdict(
     this(profile, Look.ONLY, gates, worstTensors, worstLayers);
   }
 
+  /// The same verdict with one bound that is certain not to hold, whatever its limit.
+  public Verdict failing(Metric metric, String why) {
+    List<Gate> changed =
+        gates.stream()
+            .map(gate ->
+                gate.metric() == metric && gate.outcome() != Gate.Outcome.FAIL
+                    ? new Gate(
+                        metric, gate.bound(), gate.value(), gate.limit(), Gate.Outcome.FAIL, why)
+                    : gate)
+            .toList();
+    return new Verdict(profile, look, changed, worstTensors, worstLayers);
+  }
+
   /// Whether there are bounds and every one holds.
   public boolean passed() {
     return !gates.isEmpty() && gates.stream().allMatch(gate -> gate.outcome() == Gate.Outcome.PASS);

@@ -118,7 +118,9 @@ final class HtmlVerdict {
         "p",
         "What is held against a bound is the one-sided "
             + look(report).level()
-            + " confidence limit, found by resampling whole documents, unless the figure is exact.",
+            + " confidence limit, found by resampling whole "
+            + look(report).units().plural()
+            + ", unless the figure is exact.",
         "class",
         "lead");
     page.line()

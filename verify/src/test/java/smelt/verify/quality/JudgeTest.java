@@ -333,19 +333,24 @@ class JudgeTest {
   @Test
   void notesTellRoutingFlipsFromError() {
     List<String> notes =
-        Judge.notes(Profile.W8A8, Profile.W8A8.bounds(), Optional.of(tokens(40, 4.1e-3, 0.22)));
+        Judge.notes(
+            Profile.W8A8, Profile.W8A8.bounds(), Optional.of(tokens(40, 4.1e-3, 0.22)), Look.ONLY);
     assertThat(notes.getFirst()).startsWith("78 % of the KL comes from routing flips (free ");
     assertThat(notes.get(1)).contains("over 40 documents with 2,000 tokens");
-    assertThat(Judge.notes(Profile.W8A8, Profile.W8A8.bounds(), Optional.of(tokens(40, 1e-3, 2))))
+    assertThat(
+            Judge.notes(
+                Profile.W8A8, Profile.W8A8.bounds(), Optional.of(tokens(40, 1e-3, 2)), Look.ONLY))
         .anySatisfy(note -> assertThat(note).startsWith("Routing flips add nothing to the KL"));
-    assertThat(Judge.notes(Profile.W8A8, Profile.W8A8.bounds(), Optional.of(tokens(40, 1e-3, 1))))
+    assertThat(
+            Judge.notes(
+                Profile.W8A8, Profile.W8A8.bounds(), Optional.of(tokens(40, 1e-3, 1)), Look.ONLY))
         .noneSatisfy(note -> assertThat(note).contains("outing flips"));
   }
 
   @Test
   void notesNameBoundsThatAreNotTheProfilesOwn() {
     Bounds bounds = Profile.W8A8.bounds().with(Metric.MEAN_KL, 0.5).without(Metric.ROUTED_MASS);
-    assertThat(Judge.notes(Profile.W8A8, bounds, Optional.empty()))
+    assertThat(Judge.notes(Profile.W8A8, bounds, Optional.empty(), Look.ONLY))
         .containsExactly(
             "Bounds set apart from profile w8a8: mean_kl 0.5 instead of 0.01."
                 + " Not judged: routed_mass.");
