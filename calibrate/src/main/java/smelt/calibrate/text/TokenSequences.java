@@ -21,6 +21,7 @@ public final class TokenSequences {
   private final List<String> sources = new ArrayList<>();
   private final Map<Path, String> digests;
   private long tokens;
+  private int ofPlainText;
 
   TokenSequences(Map<Path, String> digests) {
     this.digests = digests;
@@ -75,6 +76,11 @@ public final class TokenSequences {
     return Collections.unmodifiableList(clusters);
   }
 
+  /// How many of the sequences are pieces of plain text.
+  public int ofPlainText() {
+    return ofPlainText;
+  }
+
   /// For each sequence what its document was taken from.
   public List<String> sources() {
     return Collections.unmodifiableList(sources);
@@ -98,6 +104,7 @@ public final class TokenSequences {
   void add(int[] sequence, Corpus.Entry document) {
     String own = "sequence " + ids.size();
     clusters.add(clusterOf.computeIfAbsent(document.document().orElse(own), _ -> clusterOf.size()));
+    ofPlainText += document.document().isEmpty() ? 1 : 0;
     ids.add(sequence);
     documents.add(document.name());
     sources.add(document.source());

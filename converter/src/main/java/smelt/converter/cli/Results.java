@@ -28,7 +28,10 @@ record Results(Verification.Model model, Optional<Profile> usual, String line) {
     PackedExperts experts = PackedExperts.open(made, source.source(), source.checkpoint());
     Verification.Model model =
         new Verification.Model(
-            experts, experts.checkpoint(), Optional.of(rounding(experts.checkpoint())));
+            experts,
+            experts.checkpoint(),
+            Optional.of(rounding(experts.checkpoint())),
+            experts::storedBytes);
     String line =
         "routed experts from "
             + made.location()

@@ -27,7 +27,7 @@ final class VerifyText {
             "  %-18s %12s %12s   %-14s %s",
             "bound",
             "value",
-            "95 % limit",
+            report.verdict().look().level() + " limit",
             "wanted",
             ""));
     report.verdict().gates().forEach(gate -> gate(gate, terminal));
@@ -125,9 +125,10 @@ final class VerifyText {
     String line =
         String.format(
             Locale.ROOT,
-            "layer   %8s dB  layer %d; behind it %s dB, with the source's experts %s dB",
+            "layer   %8s dB  layer %d (limit %s dB); behind it %s dB, with the source's experts %s dB",
             db(layer.localDb()),
             layer.layer(),
+            layer.localLimitDb().isPresent() ? db(layer.localLimitDb().getAsDouble()) : "-",
             db(layer.freeDb()),
             db(layer.forcedDb()));
     return layer

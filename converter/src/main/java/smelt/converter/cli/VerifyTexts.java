@@ -19,17 +19,20 @@ import smelt.formats.BadInputException;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.source.ByteSource;
 import smelt.formats.source.ModelSource;
+import smelt.verify.quality.Units;
 
 /// The text that a verification runs on, as token ids of the source's tokenizer.
 ///
 /// @param sequences token ids
 /// @param documents for each sequence the number of its document
+/// @param units what a document is
 /// @param corpora each text file, with its SHA-256
 /// @param eos the token that ends a text
 /// @param bytes memory that the tokenizer took
 record VerifyTexts(
     List<int[]> sequences,
     List<Integer> documents,
+    Units units,
     List<String> corpora,
     OptionalInt eos,
     long bytes) {
@@ -44,7 +47,8 @@ record VerifyTexts(
 
   /// No text, for the tensor check alone.
   static VerifyTexts none() {
-    return new VerifyTexts(List.of(), List.of(), List.of(), OptionalInt.empty(), 0);
+    return new VerifyTexts(
+        List.of(), List.of(), Units.DOCUMENTS, List.of(), OptionalInt.empty(), 0);
   }
 
   /// Cuts sequences from the files, or from the built-in text if there are none.
@@ -103,12 +107,25 @@ record VerifyTexts(
       return new VerifyTexts(
           cut.ids(),
           cut.clusters(),
+          units(cut),
           corpora,
           special.ends().stream().mapToInt(Integer::intValue).findFirst(),
           tokenizer.isPresent() ? tokenizerBytes(source) : 0);
     } finally {
       tokenizer.ifPresent(Tokenizer::close);
     }
+  }
+
+  private static Units units(TokenSequences cut) {
+    if (cut.ofPlainText() == 0) {
+      return Units.DOCUMENTS;
+    }
+    return cut.ofPlainText() == cut.ids().size() ? Units.PIECES : Units.BOTH;
+  }
+
+  /// Ids of each sequence.
+  List<Integer> lengths() {
+    return sequences.stream().map(ids -> ids.length).toList();
   }
 
   private static int usualLength(Checkpoint checkpoint, ModelSpec spec) {

@@ -66,7 +66,7 @@ class VerifyCommandTest {
         verify(
             made.resolve("int8"),
             "--tokens",
-            "2048",
+            "4096",
             "--sequence-length",
             "128",
             "--bound",
@@ -113,6 +113,12 @@ class VerifyCommandTest {
     assertThat(good.err()).contains("AMXINT4, 1 NUMA nodes");
     assertThat(json(good).at("/verdict/profile").asString()).isEqualTo("int4-experts");
     assertThat(json(good).at("/summary/kl/mean").asDouble()).isBetween(1e-3, 1e-2);
+    for (JsonNode size : json(good).at("/sizes")) {
+      double ratio = size.at("/result_bytes").asDouble() / size.at("/parameters").asDouble();
+      if (size.at("/role").asString().equals("routed_expert")) {
+        assertThat(ratio).as("half a byte a weight, scales, and the MTP layer").isLessThan(0.75);
+      }
+    }
 
     try (Stream<Path> files = Files.list(packed)) {
       for (Path file : files.filter(f -> f.toString().endsWith(".safetensors")).toList()) {
@@ -213,6 +219,84 @@ class VerifyCommandTest {
         .isLessThanOrEqualTo(Long.parseLong(budget));
     assertThat(json(result).at("/summary/kl/mean").asDouble())
         .isEqualTo(json(free).at("/summary/kl/mean").asDouble());
+  }
+
+  @Test
+  void aCertainPassEndsTheRunAndIsReported() throws IOException {
+    Path md = folder.resolve("early.md");
+    String[] text = {"--tokens", "512", "--sequence-length", "32", "--early-pass", "--json"};
+    List<String> more = new ArrayList<>(List.of(text));
+    more.addAll(List.of("--report", "md=" + md));
+    Program.Result good = verify(Path.of(MODEL), more.toArray(String[]::new));
+    assertThat(good.exit()).as(good.out() + good.err()).isZero();
+    JsonNode look = json(good).at("/verdict/look");
+    assertThat(look.at("/number").asInt()).isEqualTo(1);
+    assertThat(look.at("/of").asInt()).isEqualTo(3);
+    assertThat(look.at("/confidence").asDouble()).isEqualTo(0.995);
+    assertThat(json(good).at("/subject/sequences").asInt()).isLessThan(7);
+    assertThat(json(good).at("/notes").toString())
+        .contains("since every bound holds: look 1 of 3, with limits at 99.5 %");
+    assertThat(Files.readString(md)).contains("99.5 % limit", "look 1 of 3");
+
+    Program.Result bad =
+        verify(
+            made.resolve("int8"),
+            "--tokens",
+            "512",
+            "--sequence-length",
+            "32",
+            "--early-pass",
+            "--no-early-stop",
+            "--bound",
+            "mean_kl=1e-9",
+            "--json");
+    assertThat(bad.exit()).isEqualTo(1);
+    assertThat(json(bad).at("/verdict/look/number").asInt()).isEqualTo(3);
+    assertThat(json(bad).at("/verdict/look/confidence").asDouble()).isEqualTo(0.965);
+    assertThat(json(bad).at("/notes").toString()).contains("This is look 3 of 3");
+  }
+
+  @Test
+  void oneThreadAndThreeGiveTheSameReport() {
+    JsonNode[] reports = new JsonNode[2];
+    for (int i = 0; i < 2; i++) {
+      String threads = i == 0 ? "1" : "3";
+      Program.Result result =
+          verify(
+              made.resolve("int8"),
+              "--tokens",
+              "768",
+              "--sequence-length",
+              "64",
+              "--threads",
+              threads,
+              "--json");
+      reports[i] = json(result);
+      assertThat(reports[i].at("/run/threads").asString()).isEqualTo(threads);
+    }
+    for (String part : List.of("summary", "layers", "gates", "tensors", "expert_use", "notes")) {
+      assertThat(reports[1].at("/" + part)).as(part).isEqualTo(reports[0].at("/" + part));
+    }
+  }
+
+  @Test
+  void piecesOfPlainTextAreNotCalledDocuments() throws IOException {
+    Path text = folder.resolve("text.txt");
+    Files.writeString(
+        text, "The river runs to the sea, and the sea takes what it is given. ".repeat(60));
+    Program.Result result =
+        verify(
+            made.resolve("int8"),
+            "--corpus",
+            text.toString(),
+            "--tokens",
+            "320",
+            "--sequence-length",
+            "32");
+    assertThat(result.out())
+        .containsPattern("limits over 10 pieces of plain text with 310 tokens")
+        .contains("Pieces of one text depend on each other")
+        .doesNotContain("documents");
   }
 
   @Test

@@ -283,6 +283,17 @@ public final class PackedExperts implements ModelSource {
     return checkpoint;
   }
 
+  /// Bytes of a weight where it lies: packed experts are read as INT8 codes, whatever they are
+  /// packed as, and are padded.
+  public long storedBytes(Weight weight) {
+    Matrix matrix = matrices.get(weight.name());
+    return matrix == null
+        ? weight.bytes()
+        : matrix.parts().stream()
+            .mapToLong(part -> Math.addExact(part.codes().bytes(), part.scales().bytes()))
+            .reduce(0, Math::addExact);
+  }
+
   @Override
   public String location() {
     return checkpoint.location();

@@ -5,32 +5,34 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.stream.IntStream;
 import smelt.calibrate.model.Activations;
+import smelt.calibrate.model.FeedForward;
 import smelt.calibrate.model.LayerOptions;
 import smelt.calibrate.model.ReferenceModel;
 import smelt.verify.quality.ExpertUse;
 import smelt.verify.quality.LayerScore;
 import smelt.verify.quality.TokenScores;
+import smelt.verify.stats.ClusteredMean;
+import smelt.verify.stats.Limits;
+import smelt.verify.stats.Sequences;
 
 /// The source's path and the result's path through the reference model, in one pass: both advance
 /// layer by layer, and what differs is measured behind each layer and at the end.
 ///
-/// The source's batch holds `S` tokens. The result's batch holds them twice, and some once more:
+/// The source's batch holds `S` tokens. The result's batch holds them three times:
 ///
 /// | rows | what they are |
 /// |---|---|
 /// | `0 .. S` | free: the result by itself |
 /// | `S .. 2S` | forced: as free, but each token goes to the experts that the source chose |
-/// | `2S .. 2S + L` | local: before each layer they are set to what the source's path has there, so that behind it they show that layer's own error; at most [#LOCAL_TOKENS] in all rounds |
+/// | `2S .. 3S` | local: before each layer they are set to what the source's path has there, so that behind it they show that layer's own error |
 ///
 /// Text comes in rounds, as many sequences at a time as memory allows; each round reads both models
 /// once. Figures are over all rounds so far.
 ///
 /// Used by one thread; a round works with the threads of the models.
 public final class Comparison {
-
-  /// Tokens whose layers are also compared from the same input.
-  public static final long LOCAL_TOKENS = 512;
 
   /// Told of progress, and asked whether to go on.
   public interface Watcher {
@@ -63,7 +65,6 @@ public final class Comparison {
   private final List<LayerSums> layers = new ArrayList<>();
   private final List<TokenScores> rounds = new ArrayList<>();
   private int sequences;
-  private long localTokens;
 
   /// @param source stays the caller's to close, as does `result`
   public Comparison(
@@ -73,13 +74,15 @@ public final class Comparison {
     this.settings = settings;
     this.watcher = watcher;
     for (int layer = 0; layer < source.spec().layerCount(); layer++) {
-      layers.add(new LayerSums(layer));
+      layers.add(new LayerSums(layer, experts(source.spec().layers().get(layer))));
     }
   }
 
-  /// Steps of a round of which the watcher is told.
-  public int stepsOfRound() {
-    return layers.size() + 1;
+  private static int experts(FeedForward layer) {
+    return switch (layer) {
+      case FeedForward.Dense _ -> 0;
+      case FeedForward.Experts e -> e.rule().experts();
+    };
   }
 
   /// Compares on more text.
@@ -87,7 +90,7 @@ public final class Comparison {
   /// @param texts token ids of each sequence, at least two of each
   /// @throws smelt.formats.BadInputException if the source's own numbers are not finite
   public void add(List<int[]> texts) throws IOException {
-    try (Round round = new Round(texts, source.spec().hidden(), LOCAL_TOKENS - localTokens)) {
+    try (Round round = new Round(texts, source.spec().hidden(), sequences)) {
       watcher.check();
       source.embed(round.source());
       result.embed(round.result());
@@ -100,7 +103,6 @@ public final class Comparison {
       rounds.add(new Head(source, result, settings, watcher).scores(round, sequences));
       watcher.stepDone();
       sequences += texts.size();
-      localTokens += round.localTokens();
     }
   }
 
@@ -114,9 +116,22 @@ public final class Comparison {
     return Columns.join(rounds);
   }
 
-  /// The scores of all layers so far, in order.
+  /// The scores of all layers so far, in order, with limits at 95 % that take each sequence for a
+  /// document of its own.
   public List<LayerScore> layers() {
-    return layers.stream().map(LayerSums::score).toList();
+    return layers(IntStream.range(0, sequences).boxed().toList(), Limits.CONFIDENCE);
+  }
+
+  /// The scores of all layers so far, in order.
+  ///
+  /// @param documents for each sequence the number of its document, of those so far at least
+  /// @param confidence of the layers' limits
+  public List<LayerScore> layers(List<Integer> documents, double confidence) {
+    List<Integer> seen = documents.subList(0, sequences);
+    TokenScores scores = tokens().of(seen);
+    double effect = ClusteredMean.of(new Sequences(scores.document()), scores.kl()).designEffect();
+    double known = Double.isFinite(effect) ? effect : 1;
+    return layers.stream().map(layer -> layer.score(seen, confidence, known)).toList();
   }
 
   /// The use of all experts so far, by layer and expert.

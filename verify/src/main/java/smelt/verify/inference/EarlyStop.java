@@ -8,7 +8,9 @@ import java.util.Optional;
 import java.util.TreeMap;
 import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
+import smelt.verify.quality.Metric;
 import smelt.verify.quality.TokenScores;
+import smelt.verify.quality.Verdict;
 import smelt.verify.stats.SequentialTest;
 
 /// Whether more text can change the verdict. A document is looked at once all its sequences are
@@ -33,15 +35,14 @@ final class EarlyStop {
     test = bound > 0 ? Optional.of(new SequentialTest(bound, longest)) : Optional.empty();
   }
 
-  /// Only a fail ends a run before its text does. Of the gates the mean KL alone has a test that
-  /// may be looked at again and again; a pass rests on all of them, and looking at their limits
-  /// after every round until all happen to pass would let bad results through.
+  /// Whether a fail is certain. One bound is enough for that, and the mean KL has a test that may
+  /// be asked again and again. A pass rests on all bounds: see [smelt.verify.quality.Looks].
   boolean isCertain(Comparison comparison) {
     if (test.isEmpty()) {
       return false;
     }
     feed(test.get(), comparison.tokens(), comparison.sequences());
-    return test.get().decision() == SequentialTest.Decision.FAIL;
+    return test.get().isCertain();
   }
 
   /// Feeds every document whose last sequence has come since the last call.
@@ -61,6 +62,12 @@ final class EarlyStop {
         });
     complete.values().forEach(values -> into.feed(values.build().toArray()));
     seen = scored;
+  }
+
+  /// The verdict with the bound on the mean KL failed, however its limit lies.
+  Verdict failing(Verdict verdict) {
+    return verdict.failing(
+        Metric.MEAN_KL, "a sequential test is certain, at 95 %, that it is beyond its bound");
   }
 
   String note(int scored) {

@@ -44,7 +44,7 @@ final class Head {
     source.norm(round.source());
     result.norm(round.result());
     Columns columns = Columns.of(round.source(), firstSequence);
-    VocabularySums sums = new VocabularySums(columns.targets(), settings.eos().orElse(-1));
+    VocabularySums sums = new VocabularySums(columns.targets(), settings.eos());
     long vocabulary = source.spec().vocabulary();
     long tokens = round.source().tokens();
     try (Arena arena = Arena.ofShared();
@@ -86,7 +86,11 @@ final class Head {
         task.get();
       }
     } catch (ExecutionException e) {
-      throw new IllegalStateException(e.getCause());
+      switch (e.getCause()) {
+        case RuntimeException cause -> throw cause;
+        case Error cause -> throw cause;
+        case null, default -> throw new IllegalStateException(e);
+      }
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       throw new InterruptedIOException("interrupted in the head");

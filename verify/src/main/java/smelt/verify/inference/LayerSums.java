@@ -18,34 +18,46 @@ import smelt.verify.quality.RouterScore;
 /// Sums behind one layer, over all rounds.
 final class LayerSums {
 
+  /// Bytes that a sequence takes: signal and noise on three paths, tokens and lost mass of routing.
+  static final long BYTES_PER_SEQUENCE = 8 * SequenceSums.BYTES_PER_SEQUENCE;
+
   private final int layer;
   private final SqnrSums local = new SqnrSums();
   private final SqnrSums free = new SqnrSums();
   private final SqnrSums forced = new SqnrSums();
   private final RouterSums router = new RouterSums();
-  private long[] tokensOfExpert = {};
-  private double[] weightOfExpert = {};
+  private final long[] tokensOfExpert;
+  private final double[] weightOfExpert;
 
-  LayerSums(int layer) {
+  /// @param experts routed experts of the layer; 0 where it has none
+  LayerSums(int layer, int experts) {
     this.layer = layer;
+    tokensOfExpert = new long[experts];
+    weightOfExpert = new double[experts];
   }
 
   /// Takes both paths through the layer and measures.
   void advance(Round round, ReferenceModel source, ReferenceModel result, Activations activations)
       throws IOException {
-    round.beginLayer();
-    Optional<Routing> chosen = source.layer(layer, round.source(), LayerOptions.PLAIN);
-    long tokens = round.source().tokens();
+    TokenBatch batch = round.source();
+    int first = round.firstSequence();
+    round.giveInputToLocal();
+    Optional<Routing> chosen = source.layer(layer, batch, LayerOptions.PLAIN);
+    local.addSignal(batch, first, round.sourceHidden(), round.localHidden());
+    long tokens = batch.tokens();
     LayerOptions options =
         new LayerOptions(activations, chosen.map(routing -> new Forced(tokens, routing)));
     Optional<Routing> other = result.layer(layer, round.result(), options);
-    free.add(round.sourceHidden(), round.freeHidden());
-    forced.add(round.sourceHidden(), round.forcedHidden());
-    local.addChange(round.localSource(), round.localHidden(), round.before());
+    free.addSignal(batch, first, round.sourceHidden());
+    free.addNoise(batch, first, round.sourceHidden(), round.freeHidden());
+    forced.addSignal(batch, first, round.sourceHidden());
+    forced.addNoise(batch, first, round.sourceHidden(), round.forcedHidden());
+    local.addNoise(batch, first, round.sourceHidden(), round.localHidden());
     requireFinite();
+
     if (chosen.isPresent()) {
       count(chosen.get());
-      compare(round.source(), chosen.get(), other.orElseThrow());
+      compare(batch, first, chosen.get(), other.orElseThrow());
     }
   }
 
@@ -63,29 +75,31 @@ final class LayerSums {
     for (long token = 0; token < chosen.tokens(); token++) {
       for (int rank = 0; rank < chosen.k(); rank++) {
         int expert = chosen.expert(token, rank);
-        if (expert >= tokensOfExpert.length) {
-          tokensOfExpert = java.util.Arrays.copyOf(tokensOfExpert, expert + 1);
-          weightOfExpert = java.util.Arrays.copyOf(weightOfExpert, expert + 1);
-        }
         tokensOfExpert[expert]++;
         weightOfExpert[expert] += chosen.weight(token, rank);
       }
     }
   }
 
-  private void compare(TokenBatch batch, Routing chosen, Routing other) {
+  private void compare(TokenBatch batch, int firstSequence, Routing chosen, Routing other) {
     for (int sequence = 0; sequence < batch.sequences(); sequence++) {
       long first = batch.first(sequence);
       for (long token = first; token < first + batch.length(sequence) - 1; token++) {
-        router.add(chosen, other, token);
+        router.add(firstSequence + sequence, chosen, other, token);
       }
     }
   }
 
-  LayerScore score() {
+  /// @param documents for each sequence so far the number of its document
+  /// @param confidence of the limits
+  /// @param designEffect of the KL
+  LayerScore score(List<Integer> documents, double confidence, double designEffect) {
     Optional<RouterScore> routed =
-        tokensOfExpert.length == 0 ? Optional.empty() : Optional.of(router.score());
-    return new LayerScore(layer, local.db(), free.db(), forced.db(), routed);
+        tokensOfExpert.length == 0
+            ? Optional.empty()
+            : Optional.of(router.score(documents, confidence, designEffect));
+    return new LayerScore(
+        layer, local.db(), local.limitDb(documents, confidence), free.db(), forced.db(), routed);
   }
 
   List<ExpertUse> experts() {

@@ -3,7 +3,6 @@ package smelt.verify.inference;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import smelt.calibrate.math.Matrix;
 import smelt.calibrate.model.TokenBatch;
@@ -11,44 +10,28 @@ import smelt.calibrate.model.TokenBatch;
 /// The hidden states of one round of text on both paths, in the rows that [Comparison] lists.
 final class Round implements AutoCloseable {
 
+  /// How often the result's batch holds the text.
+  static final int PATHS = 3;
+
   private final Arena arena = Arena.ofShared();
   private final TokenBatch source;
   private final TokenBatch result;
-  private final Matrix before;
-  private final int localSequences;
+  private final int firstSequence;
 
-  /// @param localTokens tokens to compare locally, at most
-  Round(List<int[]> texts, int hidden, long localTokens) {
-    List<int[]> local = prefixes(texts, localTokens);
-    List<int[]> both = new ArrayList<>(texts);
-    both.addAll(texts);
-    both.addAll(local);
+  /// @param firstSequence number of the first text among all
+  Round(List<int[]> texts, int hidden, int firstSequence) {
+    List<int[]> paths = new ArrayList<>();
+    for (int path = 0; path < PATHS; path++) {
+      paths.addAll(texts);
+    }
     source = TokenBatch.of(arena, texts, hidden);
-    result = TokenBatch.of(arena, both, hidden);
-    localSequences = local.size();
-    before = Matrix.zeros(arena, local.stream().mapToLong(ids -> ids.length).sum(), hidden);
+    result = TokenBatch.of(arena, paths, hidden);
+    this.firstSequence = firstSequence;
   }
 
   /// Bytes of a round's hidden states.
-  static long bytes(long tokens, long localTokens, long hidden) {
-    long rows = Math.addExact(Math.multiplyExact(3, tokens), Math.multiplyExact(2, localTokens));
-    return Matrix.bytes(rows, hidden);
-  }
-
-  /// What comes before the end of a text does not depend on what follows, so the beginnings of the
-  /// texts have the same hidden states.
-  private static List<int[]> prefixes(List<int[]> texts, long tokens) {
-    List<int[]> prefixes = new ArrayList<>();
-    long left = tokens;
-    for (int[] ids : texts) {
-      if (left <= 0) {
-        break;
-      }
-      int[] prefix = Arrays.copyOf(ids, (int) Math.min(left, ids.length));
-      prefixes.add(prefix);
-      left -= prefix.length;
-    }
-    return prefixes;
+  static long bytes(long tokens, long hidden) {
+    return Matrix.bytes(Math.multiplyExact(1 + PATHS, tokens), hidden);
   }
 
   TokenBatch source() {
@@ -77,32 +60,17 @@ final class Round implements AutoCloseable {
   }
 
   Matrix localHidden() {
-    return result.hidden().rows(2 * source.tokens(), localTokens());
+    return result.hidden().rows(2 * source.tokens(), source.tokens());
   }
 
-  /// The source's rows of the same tokens as [#localHidden]: whole sequences, and the beginning of
-  /// the last one, so one run of rows.
-  Matrix localSource() {
-    return source.hidden().rows(0, localTokens());
+  int firstSequence() {
+    return firstSequence;
   }
 
-  /// What [#localSource] was before the layer.
-  Matrix before() {
-    return before;
-  }
-
-  long localTokens() {
-    return before.rows();
-  }
-
-  int localSequences() {
-    return localSequences;
-  }
-
-  /// Remembers the source's input of the coming layer, and gives it to the local rows.
-  void beginLayer() {
-    copy(localSource(), before);
-    copy(before, localHidden());
+  /// Gives the source's input of the coming layer to the local rows. They hold it until the result
+  /// goes through the layer, so what the source's layer adds can be told without another copy.
+  void giveInputToLocal() {
+    copy(sourceHidden(), localHidden());
   }
 
   private static void copy(Matrix from, Matrix to) {

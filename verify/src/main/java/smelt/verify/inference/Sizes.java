@@ -3,7 +3,6 @@ package smelt.verify.inference;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.checkpoint.Weight;
 import smelt.verify.quality.RoleSize;
 
@@ -13,13 +12,13 @@ final class Sizes {
   private Sizes() {}
 
   /// In the order in which roles come in the source; those that only the result has come last.
-  static List<RoleSize> byRole(Checkpoint source, Checkpoint result) {
+  static List<RoleSize> byRole(Verification.Model source, Verification.Model result) {
     Map<String, RoleSize> sizes = new LinkedHashMap<>();
-    for (Weight weight : source.weights()) {
-      add(sizes, weight, weight.shape().elements(), weight.bytes(), 0);
+    for (Weight weight : source.checkpoint().weights()) {
+      add(sizes, weight, weight.shape().elements(), source.stored().applyAsLong(weight), 0);
     }
-    for (Weight weight : result.weights()) {
-      add(sizes, weight, 0, 0, weight.bytes());
+    for (Weight weight : result.checkpoint().weights()) {
+      add(sizes, weight, 0, 0, result.stored().applyAsLong(weight));
     }
     return List.copyOf(sizes.values());
   }

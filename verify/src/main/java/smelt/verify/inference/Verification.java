@@ -6,11 +6,10 @@ import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.function.Function;
+import java.util.function.ToLongFunction;
 import smelt.calibrate.math.Compute;
 import smelt.calibrate.model.Activations;
-import smelt.calibrate.model.FeedForward;
 import smelt.calibrate.model.ModelSpec;
-import smelt.calibrate.model.ReferenceModel;
 import smelt.formats.BadInputException;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.checkpoint.TensorRole;
@@ -22,15 +21,16 @@ import smelt.verify.quality.Bounds;
 import smelt.verify.quality.Evidence;
 import smelt.verify.quality.Judge;
 import smelt.verify.quality.LayerScore;
+import smelt.verify.quality.Look;
 import smelt.verify.quality.Metric;
 import smelt.verify.quality.ModelChanges;
 import smelt.verify.quality.Profile;
 import smelt.verify.quality.QualityReport;
 import smelt.verify.quality.Subject;
 import smelt.verify.quality.Summaries;
-import smelt.verify.quality.Summary;
 import smelt.verify.quality.TensorScore;
 import smelt.verify.quality.TokenScores;
+import smelt.verify.quality.Units;
 import smelt.verify.quality.Verdict;
 import smelt.verify.tensors.TensorComparison;
 
@@ -43,11 +43,25 @@ public final class Verification {
   /// A model and where it lies.
   ///
   /// @param rounding how inputs are rounded where it is served; empty: as the checkpoint declares
-  public record Model(ModelSource source, Checkpoint checkpoint, Optional<Activations> rounding) {
+  /// @param stored bytes of a weight where it lies, which may be fewer than it is read as
+  public record Model(
+      ModelSource source,
+      Checkpoint checkpoint,
+      Optional<Activations> rounding,
+      ToLongFunction<Weight> stored) {
+
+    /// A model that is stored as its checkpoint says.
+    public Model(ModelSource source, Checkpoint checkpoint, Optional<Activations> rounding) {
+      this(source, checkpoint, rounding, Weight::bytes);
+    }
 
     /// A model that is served as its checkpoint declares.
     public Model(ModelSource source, Checkpoint checkpoint) {
       this(source, checkpoint, Optional.empty());
+    }
+
+    private long bytes() {
+      return checkpoint.weights().stream().mapToLong(stored).reduce(0, Math::addExact);
     }
   }
 
@@ -60,7 +74,8 @@ public final class Verification {
   /// @param profile empty to choose by what the result holds
   /// @param bounds the bounds to hold, given the profile
   /// @param eos the token that ends a text
-  /// @param earlyStop whether to stop between rounds once the verdict is certain
+  /// @param earlyStop whether to stop between rounds once a fail is certain
+  /// @param units what a document is
   public record Request(
       List<int[]> sequences,
       List<Integer> documents,
@@ -68,7 +83,8 @@ public final class Verification {
       Optional<Profile> profile,
       Function<Profile, Bounds> bounds,
       OptionalInt eos,
-      boolean earlyStop) {
+      boolean earlyStop,
+      Units units) {
 
     public Request {
       sequences = List.copyOf(sequences);
@@ -77,6 +93,18 @@ public final class Verification {
         throw new IllegalArgumentException(
             documents.size() + " documents, " + sequences.size() + " sequences");
       }
+    }
+
+    /// With text of documents.
+    public Request(
+        List<int[]> sequences,
+        List<Integer> documents,
+        boolean rounded,
+        Optional<Profile> profile,
+        Function<Profile, Bounds> bounds,
+        OptionalInt eos,
+        boolean earlyStop) {
+      this(sequences, documents, rounded, profile, bounds, eos, earlyStop, Units.DOCUMENTS);
     }
   }
 
@@ -114,6 +142,7 @@ public final class Verification {
   private final VerifyPlan plan;
   private final Tools tools;
   private final Watcher watcher;
+  private final ByteProgress progress;
   private final List<String> notes = new ArrayList<>();
 
   /// @param plan made for these models and sequences
@@ -125,52 +154,14 @@ public final class Verification {
     this.plan = plan;
     this.tools = tools;
     this.watcher = watcher;
+    this.progress = new ByteProgress(watcher);
   }
 
   /// Whether two models can be compared at all.
   ///
   /// @throws BadInputException naming every size in which they differ
   public static void requireComparable(Checkpoint source, Checkpoint result) {
-    ModelSpec a = ModelSpec.of(source);
-    ModelSpec b = ModelSpec.of(result);
-    if (a.hidden() != b.hidden()
-        || a.vocabulary() != b.vocabulary()
-        || a.layerCount() != b.layerCount()) {
-      throw new BadInputException(
-          result.location(),
-          sizes(b),
-          sizes(a) + ", as in " + source.location(),
-          "name the model that this result was converted from");
-    }
-    for (int layer = 0; layer < a.layerCount(); layer++) {
-      String wanted = experts(a.layers().get(layer));
-      String found = experts(b.layers().get(layer));
-      if (!found.equals(wanted)) {
-        throw new BadInputException(
-            result.location() + ", layer " + layer,
-            found,
-            wanted + ", as in " + source.location(),
-            "repair the result's config.json, or name the model that it was converted from");
-      }
-    }
-  }
-
-  private static String experts(FeedForward layer) {
-    return switch (layer) {
-      case FeedForward.Dense _ -> "no experts";
-      case FeedForward.Experts e ->
-          e.rule().chosen() + " of " + e.rule().experts() + " experts for each token";
-    };
-  }
-
-  private static String sizes(ModelSpec spec) {
-    return "a model of "
-        + spec.layerCount()
-        + " layers, hidden size "
-        + spec.hidden()
-        + " and "
-        + spec.vocabulary()
-        + " token ids";
+    ComparableModels.require(source, result);
   }
 
   /// Does it all.
@@ -179,6 +170,7 @@ public final class Verification {
   ///   not finite
   public QualityReport run(About about) throws IOException {
     watcher.starts(bytes(), 1 + (long) plan.rounds() * (layers() + 1));
+    progress.begin(comparedBytes());
     TensorComparison.Result tensors = compareTensors();
     ModelChanges changes = changes(tensors);
     Activations served = served();
@@ -201,8 +193,12 @@ public final class Verification {
     if (broken > 0 && !request.sequences().isEmpty()) {
       notes.add("No text was run: " + broken + " weights of the result are not finite.");
     }
-    Found found = broken > 0 ? new Found(Optional.empty()) : infer(activations, bounds);
-    return report(about, tensors.tensors(), changes, activations, profile, bounds, found);
+    Judging judging = new Judging(profile, bounds, tensors.tensors(), changes);
+    Optional<Inference.Ended> ended =
+        broken > 0 || request.sequences().isEmpty()
+            ? Optional.empty()
+            : Optional.of(infer(activations, judging));
+    return report(about, activations, judging, ended);
   }
 
   private Activations served() throws IOException {
@@ -219,8 +215,11 @@ public final class Verification {
 
   /// Bytes that will be read: both models for the tensor check and once a round.
   private long bytes() {
-    long compared = TensorComparison.bytes(source.checkpoint(), result.checkpoint());
-    return Math.addExact(compared, Math.multiplyExact(plan.rounds(), roundBytes()));
+    return Math.addExact(comparedBytes(), Math.multiplyExact(plan.rounds(), roundBytes()));
+  }
+
+  private long comparedBytes() {
+    return TensorComparison.bytes(source.checkpoint(), result.checkpoint());
   }
 
   private long roundBytes() {
@@ -250,8 +249,9 @@ public final class Verification {
             Math.max(plan.tensorBytes(), 1),
             bytes -> {
               watcher.check();
-              watcher.read(bytes);
+              progress.read(bytes);
             });
+    progress.complete();
     watcher.stepDone();
     return found;
   }
@@ -269,93 +269,61 @@ public final class Verification {
     return changes;
   }
 
-  /// What inference found; nothing where none was made.
-  private record Found(Optional<Comparison> comparison) {}
-
-  private Found infer(Activations activations, Bounds bounds) throws IOException {
-    if (request.sequences().isEmpty()) {
-      return new Found(Optional.empty());
-    }
-    try (ReferenceModel a = open(source, plan.sourceScratch());
-        ReferenceModel b = open(result, plan.resultScratch())) {
-      Comparison.Settings settings =
-          new Comparison.Settings(activations, request.eos(), plan.headRows(), plan.threads());
-      Comparison comparison = new Comparison(a, b, settings, new Reading(a, b));
-      EarlyStop early =
-          new EarlyStop(
-              bounds.values().getOrDefault(Metric.MEAN_KL, 0.0),
-              request.sequences(),
-              request.documents());
-      List<List<int[]>> rounds = plan.rounds(request.sequences());
-      for (int round = 0; round < rounds.size(); round++) {
-        comparison.add(rounds.get(round));
-        if (request.earlyStop() && round + 1 < rounds.size() && early.isCertain(comparison)) {
-          notes.add(early.note(comparison.sequences()));
-          break;
-        }
-      }
-      return new Found(Optional.of(comparison));
-    }
+  private Inference.Ended infer(Activations activations, Judging judging) throws IOException {
+    double klBound = judging.bounds().values().getOrDefault(Metric.MEAN_KL, 0.0);
+    Inference.Ended ended =
+        new Inference(tools, watcher, progress, roundBytes())
+            .run(
+                source,
+                result,
+                new Inference.Settings(request, plan, activations, klBound),
+                (comparison, look) ->
+                    judging.verdict(
+                        Optional.of(scores(comparison)), layers(comparison, look), look));
+    ended.note(request.sequences().size()).ifPresent(notes::add);
+    Untouched.note(ended.comparison().experts()).ifPresent(notes::add);
+    return ended;
   }
 
-  private ReferenceModel open(Model model, long scratch) {
-    return ReferenceModel.open(model.checkpoint(), model.source(), tools.compute(), scratch);
+  private TokenScores scores(Comparison comparison) {
+    return comparison.tokens().of(request.documents());
   }
 
-  /// Tells the watcher of the bytes that both models have read.
-  private final class Reading implements Comparison.Watcher {
+  private List<LayerScore> layers(Comparison comparison, Look look) {
+    return comparison.layers(request.documents(), look.confidence());
+  }
 
-    private final ReferenceModel a;
-    private final ReferenceModel b;
-    private long told;
+  /// What a verdict needs besides the text.
+  private record Judging(
+      Profile profile, Bounds bounds, List<TensorScore> tensors, ModelChanges changes) {
 
-    Reading(ReferenceModel a, ReferenceModel b) {
-      this.a = a;
-      this.b = b;
-    }
-
-    @Override
-    public void stepDone() {
-      long read = a.bytesRead() + b.bytesRead();
-      watcher.read(read - told);
-      told = read;
-      watcher.stepDone();
-    }
-
-    @Override
-    public void check() {
-      watcher.check();
+    Verdict verdict(Optional<TokenScores> tokens, List<LayerScore> layers, Look look) {
+      return Judge.judge(profile, bounds, new Evidence(tokens, layers, tensors, changes, look));
     }
   }
 
   private QualityReport report(
-      About about,
-      List<TensorScore> tensors,
-      ModelChanges changes,
-      Activations activations,
-      Profile profile,
-      Bounds bounds,
-      Found found) {
-    Optional<TokenScores> tokens =
-        found.comparison().map(comparison -> comparison.tokens().of(request.documents()));
-    Optional<Summary> summary = tokens.map(Summaries::of);
-    List<LayerScore> layers = found.comparison().map(Comparison::layers).orElse(List.of());
-    Verdict verdict = Judge.judge(profile, bounds, new Evidence(tokens, layers, tensors, changes));
-    notes.addAll(Judge.notes(profile, bounds, tokens));
+      About about, Activations activations, Judging judging, Optional<Inference.Ended> ended) {
+    Optional<Comparison> found = ended.map(Inference.Ended::comparison);
+    Optional<TokenScores> tokens = found.map(this::scores);
+    Look look = ended.map(Inference.Ended::look).orElse(Look.ONLY);
+    notes.addAll(Judge.notes(judging.profile(), judging.bounds(), tokens, look));
     return new QualityReport(
         subject(about, activations, found),
-        verdict,
-        summary,
+        ended
+            .map(Inference.Ended::verdict)
+            .orElseGet(() -> judging.verdict(Optional.empty(), List.of(), look)),
+        tokens.map(Summaries::of),
         tokens,
-        tensors,
-        layers,
-        found.comparison().map(Comparison::experts).orElse(List.of()),
-        Sizes.byRole(source.checkpoint(), result.checkpoint()),
+        judging.tensors(),
+        found.map(comparison -> layers(comparison, look)).orElse(List.of()),
+        found.map(Comparison::experts).orElse(List.of()),
+        Sizes.byRole(source, result),
         ConfigChanges.of(source.checkpoint().config().tree(), result.checkpoint().config().tree()),
         notes);
   }
 
-  private Subject subject(About about, Activations activations, Found found) {
+  private Subject subject(About about, Activations activations, Optional<Comparison> found) {
     Checkpoint from = source.checkpoint();
     Checkpoint to = result.checkpoint();
     String rounding = ServedActivations.label(activations, to);
@@ -365,10 +333,10 @@ public final class Verification {
         from.architecture().className(),
         Scheme.of(to, rounding),
         rounding,
-        from.tensorBytes(),
-        to.tensorBytes(),
+        source.bytes(),
+        result.bytes(),
         about.corpora(),
-        found.comparison().map(Comparison::sequences).orElse(0),
+        found.map(Comparison::sequences).orElse(0),
         about.version(),
         tools.codec().name() + ", " + plan.threads() + " threads",
         about.command());

@@ -1,5 +1,6 @@
 package smelt.verify.inference;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalLong;
 import java.util.SortedMap;
@@ -12,6 +13,7 @@ import smelt.calibrate.model.Attention;
 import smelt.calibrate.model.ModelSpec;
 import smelt.calibrate.model.ReferenceModel;
 import smelt.formats.checkpoint.Checkpoint;
+import smelt.verify.quality.Looks;
 import smelt.verify.tensors.TensorComparison;
 
 /// How much anonymous memory a verification takes at most, known before a weight is read, and into
@@ -23,7 +25,8 @@ import smelt.verify.tensors.TensorComparison;
 /// | program | the Java machine with the code in use |
 /// | names | both checkpoints' weights on the heap, with the scores of the tensor check |
 /// | scores | the scored tokens of all rounds on the heap |
-/// | hidden | of a round: hidden states of both paths, `4 * hidden * (3 S + 2 L)` |
+/// | limits | sums of each layer for each sequence of all rounds on the heap, 96 bytes |
+/// | hidden | of a round: hidden states of both paths, `4 * hidden * 4 S` |
 /// | logits | of a round: `4 * 3 S` for each row of the vocabulary at once |
 /// | sums | of a round: sums over the vocabulary, routings, lists of tokens |
 /// | scratch | of both reference models, and of the operations on matrices |
@@ -31,6 +34,7 @@ import smelt.verify.tensors.TensorComparison;
 /// | reserve | 6 % of all that, for what the Java machine and the C library take at their own time |
 ///
 /// @param sequencesOfRound sequences that go through the models together, but for the last round
+/// @param looks when the text may be judged; a round ends with each
 /// @param rounds how often the models are read for inference; 0 where none is made
 /// @param headRows rows of the vocabulary whose logits are in memory at once
 /// @param sourceScratch bytes of scratch memory of the source's reference model
@@ -40,6 +44,7 @@ import smelt.verify.tensors.TensorComparison;
 public record VerifyPlan(
     int threads,
     int sequencesOfRound,
+    Looks looks,
     int rounds,
     int headRows,
     long sourceScratch,
@@ -75,11 +80,23 @@ public record VerifyPlan(
   /// @param lengths ids of each sequence, in order; empty for the tensor check alone
   /// @param compute what both models will be run with
   /// @param extra bytes that the caller's own parts take, such as a tokenizer
+  /// @param looks when the text may be judged
   public record Work(
-      Checkpoint source, Checkpoint result, List<Integer> lengths, Compute compute, long extra) {
+      Checkpoint source,
+      Checkpoint result,
+      List<Integer> lengths,
+      Compute compute,
+      long extra,
+      Looks looks) {
 
     public Work {
       lengths = List.copyOf(lengths);
+    }
+
+    /// Judged once, at the end.
+    public Work(
+        Checkpoint source, Checkpoint result, List<Integer> lengths, Compute compute, long extra) {
+      this(source, result, lengths, compute, extra, Looks.atTheEnd(lengths.size()));
     }
 
     private int longest() {
@@ -93,16 +110,30 @@ public record VerifyPlan(
     /// Tokens of the largest round of so many sequences.
     private long tokensOfRound(int sequences) {
       long most = 0;
-      for (int first = 0; first < lengths.size(); first += sequences) {
+      int first = 0;
+      for (int end : ends(lengths.size(), sequences, looks)) {
         most =
-            Math.max(
-                most,
-                lengths.subList(first, Math.min(lengths.size(), first + sequences)).stream()
-                    .mapToLong(Integer::intValue)
-                    .sum());
+            Math.max(most, lengths.subList(first, end).stream().mapToLong(Integer::intValue).sum());
+        first = end;
       }
       return most;
     }
+  }
+
+  /// After which sequences rounds end.
+  private static List<Integer> ends(int sequences, int most, Looks looks) {
+    List<Integer> ends = new ArrayList<>();
+    int end = 0;
+    for (int look : looks.ends()) {
+      while (end < look) {
+        end = Math.min(look, end + most);
+        ends.add(end);
+      }
+    }
+    if (end != sequences) {
+      throw new IllegalArgumentException("looks " + looks.ends() + " at " + sequences);
+    }
+    return ends;
   }
 
   /// How generous a round is with scratch memory.
@@ -136,34 +167,39 @@ public record VerifyPlan(
     SortedMap<String, Long> parts = fixed(work, SMALL_PROGRAM_BYTES);
     parts.put("tensors", tensorBytes);
     parts.put("reserve", reserve(parts));
-    return new VerifyPlan(work.compute().threads(), 0, 0, 0, 0, 0, tensorBytes, parts);
+    return new VerifyPlan(
+        work.compute().threads(), 0, work.looks(), 0, 0, 0, 0, tensorBytes, parts);
   }
 
   private static VerifyPlan inference(Work work, int sequences, Scratch thrift) {
     long tokens = work.tokensOfRound(sequences);
-    long local = Math.min(tokens, Comparison.LOCAL_TOKENS);
-    long both = Math.addExact(Math.multiplyExact(2, tokens), local);
+    long paths = Math.multiplyExact(Round.PATHS, tokens);
     ModelSpec spec = ModelSpec.of(work.source());
     int headRows = headRows(tokens);
     long sourceScratch = scratch(work.source(), tokens, work.longest(), thrift);
-    long resultScratch = scratch(work.result(), both, work.longest(), thrift);
-    long computeBytes = computeBytes(work, spec, both);
+    long resultScratch = scratch(work.result(), paths, work.longest(), thrift);
+    long computeBytes = computeBytes(work, spec, paths);
     long tensorBytes = tensorBytes(work);
     SortedMap<String, Long> parts = fixed(work, PROGRAM_BYTES);
     parts.put("scores", BYTES_PER_SCORE * work.tokens());
-    parts.put("hidden", Round.bytes(tokens, local, spec.hidden()));
+    parts.put(
+        "limits",
+        LayerSums.BYTES_PER_SEQUENCE
+            * Math.multiplyExact((long) spec.layerCount(), work.lengths().size()));
+    parts.put("hidden", Round.bytes(tokens, spec.hidden()));
     parts.put("logits", Head.bytes(tokens, headRows));
     parts.put("scratch", sourceScratch + resultScratch + computeBytes);
     parts.put(
         "sums",
-        BYTES_PER_TOKEN * (tokens + both)
-            + 3 * ReferenceModel.routingBytes(spec, tokens + both) / 2);
+        BYTES_PER_TOKEN * (tokens + paths)
+            + 3 * ReferenceModel.routingBytes(spec, tokens + paths) / 2);
     parts.put("tensors", tensorBytes);
     parts.put("reserve", reserve(parts));
     return new VerifyPlan(
         work.compute().threads(),
         sequences,
-        Math.ceilDiv(work.lengths().size(), sequences),
+        work.looks(),
+        ends(work.lengths().size(), sequences, work.looks()).size(),
         headRows,
         sourceScratch,
         resultScratch,
@@ -231,9 +267,11 @@ public record VerifyPlan(
 
   /// The sequences of each round, in order.
   public List<List<int[]>> rounds(List<int[]> sequences) {
-    List<List<int[]>> cut = new java.util.ArrayList<>();
-    for (int first = 0; first < sequences.size(); first += sequencesOfRound) {
-      cut.add(sequences.subList(first, Math.min(sequences.size(), first + sequencesOfRound)));
+    List<List<int[]>> cut = new ArrayList<>();
+    int first = 0;
+    for (int end : ends(sequences.size(), sequencesOfRound, looks)) {
+      cut.add(sequences.subList(first, end));
+      first = end;
     }
     return cut;
   }

@@ -2,6 +2,7 @@ package smelt.verify.inference;
 
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
+import java.util.OptionalInt;
 import smelt.calibrate.math.Matrix;
 
 /// What is summed over the vocabulary, tile by tile of its rows, so that no logits are ever kept:
@@ -33,7 +34,7 @@ final class VocabularySums {
   private static final double UNIT = 0x1p-53;
 
   private final int[] targets;
-  private final int eos;
+  private final OptionalInt eos;
   private final Path p;
   private final Path q;
   private final Path f;
@@ -84,8 +85,8 @@ final class VocabularySums {
   }
 
   /// @param targets the token that follows each scored token
-  /// @param eos the token that ends a text; -1 where the model has none
-  VocabularySums(int[] targets, int eos) {
+  /// @param eos the token that ends a text
+  VocabularySums(int[] targets, OptionalInt eos) {
     this.targets = targets;
     this.eos = eos;
     p = new Path(targets.length);
@@ -180,9 +181,11 @@ final class VocabularySums {
     if (target >= 0 && target < count) {
       path.target[token] = logits[(int) target];
     }
-    long end = eos - firstId;
-    if (eos >= 0 && end >= 0 && end < count) {
-      path.eos[token] = logits[(int) end];
+    if (eos.isPresent()) {
+      long end = eos.getAsInt() - firstId;
+      if (end >= 0 && end < count) {
+        path.eos[token] = logits[(int) end];
+      }
     }
   }
 
@@ -229,7 +232,7 @@ final class VocabularySums {
 
   /// `log q(EOS) - log p(EOS)`; 0 without an EOS token.
   double eosShift(int token) {
-    if (eos < 0) {
+    if (eos.isEmpty()) {
       return 0;
     }
     double shift = q.eos[token] - q.logSum(token) - (p.eos[token] - p.logSum(token));

@@ -43,15 +43,8 @@ public record Bounds(Map<Metric, Double> values) {
   public Bounds onlyWeights() {
     EnumMap<Metric, Double> fewer = new EnumMap<>(Metric.class);
     fewer.putAll(values);
-    fewer.keySet().removeIf(Bounds::needsInference);
+    fewer.keySet().removeIf(Metric::isSampled);
     return new Bounds(fewer);
-  }
-
-  private static boolean needsInference(Metric metric) {
-    return switch (metric) {
-      case MEAN_KL, KL_999, SAME_TOP, PPL_RATIO, LAYER_SQNR, ROUTED_MASS -> true;
-      case WEIGHT_SQNR, BIT_EXACT, NON_FINITE, MODEL_CHANGES -> false;
-    };
   }
 
   private static void check(Metric metric, double bound) {

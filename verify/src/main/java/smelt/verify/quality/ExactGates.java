@@ -10,19 +10,16 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import smelt.verify.quality.Gate.Outcome;
 
-/// Gates on what is measured whole: every written weight, and every layer.
+/// Gates on what is measured whole: every written weight, and what differs beside the weights.
 final class ExactGates {
 
-  private static final int NAMED = 3;
-  private static final String NO_INFERENCE = "no inference was made";
+  static final int NAMED = 3;
   private static final String NO_TENSORS = "no weight was compared";
 
-  private final List<LayerScore> layers;
   private final List<TensorScore> tensors;
   private final ModelChanges changes;
 
   ExactGates(Evidence evidence) {
-    layers = evidence.layers();
     tensors = evidence.tensors();
     changes = evidence.changes();
   }
@@ -36,28 +33,6 @@ final class ExactGates {
     double value = worst.isEmpty() ? Double.POSITIVE_INFINITY : sqnr(worst.getFirst());
     String detail = named(worst, TensorScore::tensor, ExactGates::sqnr);
     return exact(Metric.WEIGHT_SQNR, bound, value, detail);
-  }
-
-  Gate layerSqnr(double bound) {
-    if (layers.isEmpty()) {
-      return skipped(Metric.LAYER_SQNR, bound, NO_INFERENCE);
-    }
-    List<LayerScore> worst = worstLayers(layers, NAMED);
-    double value = worst.isEmpty() ? Double.POSITIVE_INFINITY : worst.getFirst().localDb();
-    String detail = named(worst, layer -> "layer " + layer.layer(), LayerScore::localDb);
-    return exact(Metric.LAYER_SQNR, bound, value, detail);
-  }
-
-  Gate routedMass(double bound) {
-    if (layers.isEmpty()) {
-      return skipped(Metric.ROUTED_MASS, bound, NO_INFERENCE);
-    }
-    List<LayerScore> routed = layers.stream().filter(layer -> layer.router().isPresent()).toList();
-    if (routed.isEmpty()) {
-      return exact(Metric.ROUTED_MASS, bound, 1, "no layer has routed experts");
-    }
-    LayerScore worst = lowest(routed, ExactGates::mass, 1).getFirst();
-    return exact(Metric.ROUTED_MASS, bound, mass(worst), "least in layer " + worst.layer());
   }
 
   Gate bitExact(double bound) {
@@ -100,14 +75,8 @@ final class ExactGates {
     return lowest(differing, ExactGates::sqnr, most);
   }
 
-  /// The lowest local SQNR first; those that do not differ are left out.
-  static List<LayerScore> worstLayers(List<LayerScore> layers, int most) {
-    List<LayerScore> differing =
-        layers.stream().filter(layer -> layer.localDb() != Double.POSITIVE_INFINITY).toList();
-    return lowest(differing, LayerScore::localDb, most);
-  }
-
-  private static <T> List<T> lowest(List<T> scores, ToDoubleFunction<T> figure, int most) {
+  /// Those with the lowest figure, the lowest first.
+  static <T> List<T> lowest(List<T> scores, ToDoubleFunction<T> figure, int most) {
     // NaN is worse than every number, where Double.compare has it as the largest.
     Comparator<T> nanFirst =
         Comparator.comparing((T score) -> !Double.isNaN(figure.applyAsDouble(score)));
@@ -118,12 +87,7 @@ final class ExactGates {
     return tensor.nonFinite() > 0 ? Double.NaN : tensor.sqnrDb();
   }
 
-  private static double mass(LayerScore layer) {
-    return layer.router().orElseThrow().massOverlap();
-  }
-
-  private static <T> String named(
-      List<T> worst, Function<T, String> name, ToDoubleFunction<T> figure) {
+  static <T> String named(List<T> worst, Function<T, String> name, ToDoubleFunction<T> figure) {
     return worst.isEmpty()
         ? "nothing differs"
         : worst.stream()
@@ -144,8 +108,8 @@ final class ExactGates {
     return count > NAMED ? shown + ", and " + Figures.count(count - NAMED) + " more" : shown;
   }
 
-  private static Gate exact(Metric metric, double bound, double value, String detail) {
-    Outcome outcome = TokenGates.holds(metric, value, bound) ? Outcome.PASS : Outcome.FAIL;
+  static Gate exact(Metric metric, double bound, double value, String detail) {
+    Outcome outcome = Decision.holds(metric, value, bound) ? Outcome.PASS : Outcome.FAIL;
     return new Gate(metric, bound, value, OptionalDouble.empty(), outcome, detail);
   }
 

@@ -7,8 +7,8 @@ import java.util.OptionalDouble;
 /// @param metric such as `mean_kl`; the names are listed in [Metric]
 /// @param bound what must hold, in the metric's unit
 /// @param value the point estimate
-/// @param limit the one-sided 95 % confidence limit on the bound's side: it, not the value, is held
-///   against the bound; empty for what is measured exactly
+/// @param limit the one-sided confidence limit on the bound's side, at the level of the verdict's
+///   look: it, not the value, is held against the bound; empty for what is measured exactly
 /// @param detail what was seen beyond the numbers, such as the worst tensor's name; may be empty
 public record Gate(
     Metric metric,

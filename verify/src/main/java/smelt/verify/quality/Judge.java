@@ -7,6 +7,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import smelt.verify.stats.ClusteredMean;
 import smelt.verify.stats.Sequences;
 
@@ -23,28 +24,44 @@ public final class Judge {
   /// @param bounds the profile's, or what the recipe made of them
   public static Verdict judge(Profile profile, Bounds bounds, Evidence evidence) {
     Optional<TokenGates> sampled =
-        evidence.tokens().filter(scores -> scores.size() > 0).map(TokenGates::new);
+        evidence
+            .tokens()
+            .filter(scores -> scores.size() > 0)
+            .map(scores -> new TokenGates(scores, evidence.look()));
     String absent = evidence.tokens().isPresent() ? "no token was scored" : "no inference was made";
     ExactGates exact = new ExactGates(evidence);
+    LayerGates layers = new LayerGates(evidence.layers(), decision(evidence));
     List<Gate> gates = new ArrayList<>();
     bounds
         .values()
-        .forEach((metric, bound) -> gates.add(gate(metric, bound, sampled, absent, exact)));
+        .forEach((metric, bound) -> gates.add(gate(metric, bound, sampled, absent, exact, layers)));
     return new Verdict(
         profile.label(),
+        evidence.look(),
         gates,
         ExactGates.worstTensors(evidence.tensors(), WORST).stream()
             .map(TensorScore::tensor)
             .toList(),
-        ExactGates.worstLayers(evidence.layers(), WORST).stream().map(LayerScore::layer).toList());
+        LayerGates.worstLayers(evidence.layers(), WORST).stream().map(LayerScore::layer).toList());
+  }
+
+  private static Decision decision(Evidence evidence) {
+    int[] documents = evidence.tokens().map(TokenScores::document).orElse(new int[0]);
+    return new Decision(
+        evidence.look(), documents.length, (int) IntStream.of(documents).distinct().count());
   }
 
   private static Gate gate(
-      Metric metric, double bound, Optional<TokenGates> sampled, String absent, ExactGates exact) {
+      Metric metric,
+      double bound,
+      Optional<TokenGates> sampled,
+      String absent,
+      ExactGates exact,
+      LayerGates layers) {
     return switch (metric) {
       case WEIGHT_SQNR -> exact.weightSqnr(bound);
-      case LAYER_SQNR -> exact.layerSqnr(bound);
-      case ROUTED_MASS -> exact.routedMass(bound);
+      case LAYER_SQNR -> layers.layerSqnr(bound);
+      case ROUTED_MASS -> layers.routedMass(bound);
       case BIT_EXACT -> exact.bitExact(bound);
       case NON_FINITE -> exact.nonFinite(bound);
       case MODEL_CHANGES -> exact.modelChanges(bound);
@@ -68,13 +85,16 @@ public final class Judge {
 
   /// What a reader of the verdict should know: where the KL comes from, what the sample is worth,
   /// and which bounds are not the profile's own. Sentences.
-  public static List<String> notes(Profile profile, Bounds bounds, Optional<TokenScores> tokens) {
+  ///
+  /// @param look that the verdict is from
+  public static List<String> notes(
+      Profile profile, Bounds bounds, Optional<TokenScores> tokens, Look look) {
     List<String> notes = new ArrayList<>();
     tokens
         .filter(scores -> scores.size() > 0)
         .ifPresent(scores -> {
           flips(scores).ifPresent(notes::add);
-          notes.add(worth(scores));
+          notes.add(worth(scores, look));
         });
     changed(profile, bounds).ifPresent(notes::add);
     return List.copyOf(notes);
@@ -96,18 +116,23 @@ public final class Judge {
             : "Routing flips add nothing to the KL " + figures);
   }
 
-  private static String worth(TokenScores scores) {
+  private static String worth(TokenScores scores, Look look) {
     Sequences sequences = new Sequences(scores.document());
     ClusteredMean kl = ClusteredMean.of(sequences, scores.kl());
     double independent = scores.size() / Math.max(1, kl.designEffect());
     return String.format(
         Locale.ROOT,
-        "Limits are one-sided 95 %% limits over %,d documents with %,d tokens; for the mean KL "
-            + "these are worth %,.0f independent tokens (design effect %.1f).",
+        "Limits are one-sided %s limits over %,d %s with %,d tokens; for the mean KL "
+            + "these are worth %,.0f independent tokens (design effect %.1f).%s",
+        look.level(),
         sequences.count(),
+        look.units().word(sequences.count()),
         scores.size(),
         independent,
-        kl.designEffect());
+        kl.designEffect(),
+        look.units() == Units.DOCUMENTS
+            ? ""
+            : " Pieces of one text depend on each other: limits are tighter than they should be.");
   }
 
   private static Optional<String> changed(Profile profile, Bounds bounds) {

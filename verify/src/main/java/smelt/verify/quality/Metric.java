@@ -46,6 +46,15 @@ public enum Metric {
     return name().toLowerCase(Locale.ROOT);
   }
 
+  /// Whether it is measured on a sample of text, so that it is its limit that is held against the
+  /// bound.
+  public boolean isSampled() {
+    return switch (this) {
+      case MEAN_KL, KL_999, SAME_TOP, PPL_RATIO, LAYER_SQNR, ROUTED_MASS -> true;
+      case WEIGHT_SQNR, BIT_EXACT, NON_FINITE, MODEL_CHANGES -> false;
+    };
+  }
+
   public Side side() {
     return side;
   }

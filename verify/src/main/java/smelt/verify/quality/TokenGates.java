@@ -9,9 +9,8 @@ import smelt.verify.stats.Percentiles;
 import smelt.verify.stats.SampleSize;
 import smelt.verify.stats.Sequences;
 
-/// Gates on a sample of tokens. It is the limit that is held against the bound. A value beyond its
-/// bound fails whatever its limit; a value that holds without a limit to prove it is no pass.
-/// Scores of two paths that agree to the bit are no sample: their limits are the values.
+/// Gates on scores of tokens, a sample: see [Decision]. Scores of two paths that agree to the bit
+/// are no sample: their limits are the values.
 final class TokenGates {
 
   private static final double TAIL = 99.9;
@@ -19,14 +18,16 @@ final class TokenGates {
   private final TokenScores scores;
   private final Sequences sequences;
   private final Limits limits;
+  private final Decision decision;
   private final boolean identical;
   private final String fault;
 
   /// @param scores of at least one token
-  TokenGates(TokenScores scores) {
+  TokenGates(TokenScores scores, Look look) {
     this.scores = scores;
     this.sequences = new Sequences(scores.document());
-    this.limits = new Limits(sequences);
+    this.limits = new Limits(sequences, look.confidence());
+    this.decision = new Decision(look, scores.size(), sequences.count());
     this.identical = identical(scores);
     this.fault = fault(scores);
   }
@@ -64,7 +65,7 @@ final class TokenGates {
     OptionalDouble limit = limits.upperPercentile(kl, TAIL);
     long least = limits.tokensForPercentile(kl, TAIL);
     long above = java.util.Arrays.stream(kl).filter(value -> value > bound).count();
-    double effect = least / Math.ceil(StrictMath.log(0.05) / StrictMath.log(TAIL / 100));
+    double effect = (double) least / limits.independentTokensForPercentile(TAIL);
     double share = (double) above / kl.length;
     OptionalLong needed =
         limit.isEmpty()
@@ -111,52 +112,11 @@ final class TokenGates {
       OptionalLong needed,
       String seen) {
     if (identical) {
-      Outcome outcome = holds(metric, value, bound) ? Outcome.PASS : Outcome.FAIL;
+      Outcome outcome = Decision.holds(metric, value, bound) ? Outcome.PASS : Outcome.FAIL;
       String detail = "both paths agree to the bit on every token";
       return new Gate(metric, bound, value, OptionalDouble.of(value), outcome, detail);
     }
-    if (!holds(metric, value, bound)) {
-      return new Gate(metric, bound, value, limit, Outcome.FAIL, seen);
-    }
-    if (limit.isEmpty()) {
-      return new Gate(metric, bound, value, limit, Outcome.SKIPPED, noLimit(needed));
-    }
-    if (holds(metric, limit.getAsDouble(), bound)) {
-      return new Gate(metric, bound, value, limit, Outcome.PASS, seen);
-    }
-    String detail = "the value holds, its 95 % limit does not: " + more(needed) + "; " + seen;
-    return new Gate(metric, bound, value, limit, Outcome.FAIL, detail);
-  }
-
-  static boolean holds(Metric metric, double value, double bound) {
-    return switch (metric.side()) {
-      case AT_MOST -> value <= bound;
-      case AT_LEAST -> value >= bound;
-    };
-  }
-
-  private String noLimit(OptionalLong needed) {
-    return sequences.count() < Limits.LEAST_SEQUENCES
-        ? "the value holds, but "
-            + sequences.count()
-            + (sequences.count() == 1 ? " document gives" : " documents give")
-            + " no 95 % limit; at least "
-            + Limits.LEAST_SEQUENCES
-            + " are needed"
-        : "the value holds, but no 95 % limit exists: " + more(needed);
-  }
-
-  private String more(OptionalLong needed) {
-    String scored = Figures.count(scores.size()) + " tokens are too few to decide";
-    if (needed.isEmpty()) {
-      return scored + ", and so is any number";
-    }
-    long tokens = needed.getAsLong();
-    // The formula asks for 95 % of luck; who had less and enough tokens is told to double them.
-    return scored
-        + ", about "
-        + Figures.count(tokens > scores.size() ? tokens : 2L * scores.size())
-        + " are needed";
+    return decision.gate(metric, bound, value, limit, needed, seen);
   }
 
   private String largest(double max) {

@@ -4,6 +4,8 @@ import java.math.BigDecimal;
 import java.math.MathContext;
 import java.math.RoundingMode;
 import java.util.Locale;
+import java.util.OptionalDouble;
+import java.util.function.DoubleFunction;
 import smelt.verify.quality.Metric;
 
 /// Numbers as people read them, with units. Nothing rounds to a bound or to perfection: a share
@@ -46,6 +48,11 @@ final class Figures {
     double gap = Math.min(Math.abs(value), Math.abs(1 - value)) * 100;
     int needed = gap == 0 ? 0 : (int) Math.ceil(-Math.log10(gap)) + 1;
     return fixed(value * 100, Math.clamp(needed, decimals, 12)) + " %";
+  }
+
+  /// A limit, or a dash where there is none.
+  static String limit(OptionalDouble limit, DoubleFunction<String> text) {
+    return limit.isPresent() ? text.apply(limit.getAsDouble()) : "–";
   }
 
   static String decibel(double value) {

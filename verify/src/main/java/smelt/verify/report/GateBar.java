@@ -1,10 +1,11 @@
 package smelt.verify.report;
 
 import smelt.verify.quality.Gate;
+import smelt.verify.quality.Look;
 import smelt.verify.quality.Metric;
 
-/// A gate as a small bar: the value, a whisker to its 95 % limit, and the bound as a line beyond
-/// which the ground is tinted. What lies far outside ends in an arrow.
+/// A gate as a small bar: the value, a whisker to its limit, and the bound as a line beyond which
+/// the ground is tinted. What lies far outside ends in an arrow.
 final class GateBar {
 
   private static final double WIDTH = 168;
@@ -13,8 +14,8 @@ final class GateBar {
 
   private GateBar() {}
 
-  static void draw(Markup page, Gate gate) {
-    String label = GateText.sentence(gate);
+  static void draw(Markup page, Gate gate, Look look) {
+    String label = GateText.sentence(gate, look);
     try (Drawing drawing = Drawing.fixed(page, label, WIDTH, HEIGHT)) {
       if (gate.outcome() == Gate.Outcome.SKIPPED || Double.isNaN(gate.value())) {
         drawing.rect("track", 0, 8, END, 8);

@@ -1,6 +1,7 @@
 package smelt.verify.report;
 
 import smelt.verify.quality.Gate;
+import smelt.verify.quality.Look;
 import smelt.verify.quality.Metric;
 
 /// A gate in words. `held` is what the bound is held against: the confidence limit, or the value
@@ -55,7 +56,7 @@ final class GateText {
   static String limit(Gate gate) {
     return gate.limit().isPresent()
         ? Figures.of(gate.metric(), gate.limit().getAsDouble(), detail(gate))
-        : "exact";
+        : gate.metric().isSampled() && gate.outcome() == Gate.Outcome.FAIL ? "none" : "exact";
   }
 
   static String outcome(Gate gate) {
@@ -67,8 +68,8 @@ final class GateText {
   }
 
   /// `mean KLD: 0.0341 nats (95 % limit), bound: at most 0.02 nats`.
-  static String sentence(Gate gate) {
-    String what = gate.limit().isPresent() ? " (95 % limit)" : "";
+  static String sentence(Gate gate, Look look) {
+    String what = gate.limit().isPresent() ? " (" + look.level() + " limit)" : "";
     return gate.metric().title()
         + " is "
         + Figures.of(gate.metric(), held(gate), detail(gate))

@@ -73,17 +73,20 @@ final class HtmlTables {
         "layers",
         "#layer",
         "#local",
+        "#its limit",
         "#free",
         "#forced",
         "#same experts",
         "#overlap",
         "#routed mass",
+        "#its limit",
         "#first changed",
         "#decided flips");
     for (LayerScore layer : layers) {
       boolean bad = named.contains(layer.layer());
       page.open("tr", "class", bad ? "named" : "plain");
       page.number((bad ? "● " : "") + layer.layer()).number(Figures.decibel(layer.localDb()));
+      page.number(Figures.limit(layer.localLimitDb(), Figures::decibel));
       page.number(Figures.decibel(layer.freeDb())).number(Figures.decibel(layer.forcedDb()));
       router(page, layer.router());
       page.close().line();
@@ -98,12 +101,14 @@ final class HtmlTables {
 
   private static void router(Markup page, Optional<RouterScore> router) {
     if (router.isEmpty()) {
-      page.element("td", "dense", "colspan", "5", "class", "n quiet");
+      page.element("td", "dense", "colspan", "6", "class", "n quiet");
       return;
     }
     RouterScore score = router.get();
     page.number(Figures.share(score.sameSet())).number(Figures.share(score.overlap()));
-    page.number(Figures.share(score.massOverlap())).number(Figures.share(score.firstChanged()));
+    page.number(Figures.share(score.massOverlap()));
+    page.number(Figures.limit(score.massLimit(), Figures::share));
+    page.number(Figures.share(score.firstChanged()));
     page.number(Figures.share(score.decidedFlips()));
   }
 

@@ -2,6 +2,7 @@ package smelt.verify.report;
 
 import java.util.Optional;
 import smelt.verify.quality.Gate;
+import smelt.verify.quality.Look;
 import smelt.verify.quality.Metric;
 import smelt.verify.quality.QualityReport;
 import smelt.verify.quality.Subject;
@@ -86,7 +87,8 @@ final class HtmlVerdict {
     Optional<Gate> gate =
         report.verdict().gates().stream().filter(each -> each.metric() == metric).findFirst();
     return gate.filter(each -> Double.isFinite(each.limit().orElse(Double.NaN)))
-        .map(each -> GateText.side(each) + " " + GateText.limit(each) + " (95 %)")
+        .map(each ->
+            GateText.side(each) + " " + GateText.limit(each) + " (" + look(report).level() + ")")
         .orElse(unit);
   }
 
@@ -114,19 +116,33 @@ final class HtmlVerdict {
     page.element("h2", "Bounds of " + report.verdict().profile());
     page.element(
         "p",
-        "What is held against a bound is the one-sided 95 % confidence limit, found by resampling"
-            + " whole sequences, unless the figure is exact.",
+        "What is held against a bound is the one-sided "
+            + look(report).level()
+            + " confidence limit, found by resampling whole "
+            + look(report).units().plural()
+            + ", unless the figure is exact.",
         "class",
         "lead");
     page.line()
-        .table("bounds", "", "bound", "#value", "#95 % limit", "#must be", "value, limit, bound");
+        .table(
+            "bounds",
+            "",
+            "bound",
+            "#value",
+            "#" + look(report).level() + " limit",
+            "#must be",
+            "value, limit, bound");
     for (Gate gate : report.verdict().gates()) {
-      gate(page, gate);
+      gate(page, gate, look(report));
     }
     page.endTable().close().line();
   }
 
-  private static void gate(Markup page, Gate gate) {
+  private static Look look(QualityReport report) {
+    return report.verdict().look();
+  }
+
+  private static void gate(Markup page, Gate gate, Look look) {
     boolean measured = gate.outcome() != Gate.Outcome.SKIPPED;
     String outcome = GateText.outcome(gate);
     page.open("tr", "class", measured ? outcome : "skip").open("td");
@@ -139,10 +155,10 @@ final class HtmlVerdict {
     }
     page.close();
     figure(page, "value", measured ? GateText.value(gate) : "–");
-    figure(page, "95 % limit", measured ? GateText.limit(gate) : "–");
+    figure(page, look.level() + " limit", measured ? GateText.limit(gate) : "–");
     figure(page, "must be", GateText.bound(gate));
     page.open("td");
-    GateBar.draw(page, gate);
+    GateBar.draw(page, gate, look);
     page.close().close().line();
   }
 

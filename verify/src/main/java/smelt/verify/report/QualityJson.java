@@ -8,6 +8,7 @@ import smelt.verify.quality.Distribution;
 import smelt.verify.quality.ExpertUse;
 import smelt.verify.quality.Gate;
 import smelt.verify.quality.LayerScore;
+import smelt.verify.quality.Look;
 import smelt.verify.quality.QualityReport;
 import smelt.verify.quality.RoleSize;
 import smelt.verify.quality.Subject;
@@ -35,7 +36,10 @@ final class QualityJson {
     StringBuilder out = new StringBuilder("{\n");
     value(out, "config_changes", new TreeMap<>(report.configChanges()));
     rows(out, "expert_use", report.experts().stream().map(QualityJson::expert));
-    rows(out, "gates", report.verdict().gates().stream().map(QualityJson::gate));
+    rows(
+        out,
+        "gates",
+        report.verdict().gates().stream().map(gate -> gate(gate, report.verdict().look())));
     rows(out, "layers", report.layers().stream().map(QualityJson::layer));
     rows(out, "notes", report.notes().stream());
     value(out, "schema", SCHEMA);
@@ -85,6 +89,9 @@ final class QualityJson {
   private static Map<String, Object> verdict(QualityReport report) {
     Map<String, Object> json = new TreeMap<>();
     Standing standing = Standing.of(report.verdict());
+    Look look = report.verdict().look();
+    json.put(
+        "look", Map.of("number", look.number(), "of", look.of(), "confidence", look.confidence()));
     json.put("outcome", standing.label());
     json.put("passed", standing == Standing.PASS);
     json.put("profile", report.verdict().profile());
@@ -94,7 +101,7 @@ final class QualityJson {
     return json;
   }
 
-  private static Map<String, Object> gate(Gate gate) {
+  private static Map<String, Object> gate(Gate gate, Look look) {
     Map<String, Object> json = new TreeMap<>();
     json.put("metric", gate.metric().label());
     json.put("title", gate.metric().title());
@@ -102,7 +109,11 @@ final class QualityJson {
     json.put("side", GateText.side(gate).replace(' ', '_'));
     number(json, "bound", gate.bound());
     number(json, "value", gate.value());
-    gate.limit().ifPresent(limit -> number(json, "limit_95", limit));
+    gate.limit()
+        .ifPresent(limit -> {
+          json.put("confidence", look.confidence());
+          number(json, "limit", limit);
+        });
     json.put("outcome", GateText.outcome(gate).replace(' ', '_'));
     json.put("detail", gate.detail());
     return json;
@@ -166,6 +177,7 @@ final class QualityJson {
     Map<String, Object> json = new TreeMap<>();
     json.put("layer", score.layer());
     number(json, "local_db", score.localDb());
+    score.localLimitDb().ifPresent(limit -> number(json, "local_db_limit", limit));
     number(json, "free_db", score.freeDb());
     number(json, "forced_db", score.forcedDb());
     score
@@ -175,6 +187,7 @@ final class QualityJson {
           number(row, "same_set", router.sameSet());
           number(row, "overlap", router.overlap());
           number(row, "mass_overlap", router.massOverlap());
+          router.massLimit().ifPresent(limit -> number(row, "mass_overlap_limit", limit));
           number(row, "first_changed", router.firstChanged());
           number(row, "decided_flips", router.decidedFlips());
           json.put("router", row);

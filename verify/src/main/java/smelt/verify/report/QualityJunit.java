@@ -3,18 +3,19 @@ package smelt.verify.report;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import smelt.verify.quality.Gate;
 import smelt.verify.quality.LayerScore;
+import smelt.verify.quality.Look;
 import smelt.verify.quality.Metric;
 import smelt.verify.quality.QualityReport;
-import smelt.verify.quality.RouterScore;
 
 /// JUnit XML as CI systems read it: a suite `gates` with a case for each bound, then a suite for
 /// each layer with a case for each bound that layers have a share in. A layer's case fails where
-/// that bound fails and the layer's own figure lies on the wrong side of it, so the suites name the
+/// that bound fails and the layer's own limit lies on the wrong side of it, so the suites name the
 /// layers that are at fault and never contradict the verdict.
 final class QualityJunit {
 
@@ -25,7 +26,8 @@ final class QualityJunit {
 
   static String render(QualityReport report) {
     SortedMap<Integer, List<Case>> layers = layers(report);
-    List<Case> gates = report.verdict().gates().stream().map(QualityJunit::gate).toList();
+    List<Case> gates =
+        report.verdict().gates().stream().map(gate -> gate(gate, report.verdict().look())).toList();
     List<Case> all =
         Stream.concat(gates.stream(), layers.values().stream().flatMap(List::stream)).toList();
     Markup out = new Markup();
@@ -43,13 +45,14 @@ final class QualityJunit {
     return "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n" + out.close().line().finish();
   }
 
-  private static Case gate(Gate gate) {
+  private static Case gate(Gate gate, Look look) {
     String detail = gate.detail().isEmpty() ? "" : "\n" + gate.detail();
     String figures =
-        "value %s, 95 %% limit %s, bound %s"
-            .formatted(GateText.value(gate), GateText.limit(gate), GateText.bound(gate));
+        "value %s, %s limit %s, bound %s"
+            .formatted(
+                GateText.value(gate), look.level(), GateText.limit(gate), GateText.bound(gate));
     String message =
-        gate.outcome() == Gate.Outcome.SKIPPED ? gate.detail() : GateText.sentence(gate);
+        gate.outcome() == Gate.Outcome.SKIPPED ? gate.detail() : GateText.sentence(gate, look);
     return new Case(gate.metric().title(), gate.outcome(), message, figures + detail);
   }
 
@@ -67,12 +70,19 @@ final class QualityJunit {
                             worst -> add(cases, layer, gate, worst.sqnrDb(), worst.tensor()))));
     for (LayerScore layer : report.layers()) {
       gate(report, Metric.LAYER_SQNR)
-          .ifPresent(gate -> add(cases, layer.layer(), gate, layer.localDb(), ""));
-      Optional<Double> mass = layer.router().map(RouterScore::massOverlap);
+          .ifPresent(gate ->
+              add(cases, layer.layer(), gate, held(layer.localDb(), layer.localLimitDb()), ""));
+      Optional<Double> mass =
+          layer.router().map(router -> held(router.massOverlap(), router.massLimit()));
       gate(report, Metric.ROUTED_MASS)
           .ifPresent(gate -> mass.ifPresent(value -> add(cases, layer.layer(), gate, value, "")));
     }
     return cases;
+  }
+
+  /// As [Gate] holds it: the limit where there is one.
+  private static double held(double value, OptionalDouble limit) {
+    return limit.orElse(value);
   }
 
   private static void add(
@@ -90,6 +100,7 @@ final class QualityJunit {
             + layer
             + " is "
             + Figures.of(gate.metric(), value, 0)
+            + (gate.metric().isSampled() ? " (limit)" : "")
             + ", the bound is "
             + GateText.bound(gate);
     String message = outcome == Gate.Outcome.SKIPPED ? gate.detail() : text;

@@ -42,7 +42,13 @@ final class QualityMarkdown {
     out.append("# ").append(standing).append(": ").append(cell(report.subject().result()));
     out.append("\n\n").append(cell(Standing.why(report.verdict()), 4 * LONGEST)).append("\n");
     heading("Bounds of " + report.verdict().profile());
-    head("bound", "outcome", "#value", "#95 % limit", "#must be", "detail");
+    head(
+        "bound",
+        "outcome",
+        "#value",
+        "#" + report.verdict().look().level() + " limit",
+        "#must be",
+        "detail");
     for (Gate gate : report.verdict().gates()) {
       String outcome = GateText.outcome(gate);
       boolean measured = gate.outcome() != Gate.Outcome.SKIPPED;
@@ -92,7 +98,15 @@ final class QualityMarkdown {
       return;
     }
     heading("Worst layers");
-    head("#layer", "#local SQNR", "#free", "#forced", "#same experts", "#routed mass");
+    head(
+        "#layer",
+        "#local SQNR",
+        "#its limit",
+        "#free",
+        "#forced",
+        "#same experts",
+        "#routed mass",
+        "#its limit");
     report.layers().stream()
         .sorted(Comparator.comparingDouble(LayerScore::localDb))
         .limit(LAYERS)
@@ -100,10 +114,15 @@ final class QualityMarkdown {
             row(
                 String.valueOf(layer.layer()),
                 Figures.decibel(layer.localDb()),
+                Figures.limit(layer.localLimitDb(), Figures::decibel),
                 Figures.decibel(layer.freeDb()),
                 Figures.decibel(layer.forcedDb()),
                 layer.router().map(RouterScore::sameSet).map(Figures::share).orElse("dense"),
-                layer.router().map(RouterScore::massOverlap).map(Figures::share).orElse("")));
+                layer.router().map(RouterScore::massOverlap).map(Figures::share).orElse(""),
+                layer
+                    .router()
+                    .map(router -> Figures.limit(router.massLimit(), Figures::share))
+                    .orElse("")));
   }
 
   private void sizes(QualityReport report) {

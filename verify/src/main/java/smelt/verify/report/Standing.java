@@ -38,7 +38,7 @@ enum Standing {
           (gates.size() == 1 ? "The bound of " : "All " + gates.size() + " bounds of ")
               + verdict.profile()
               + (gates.size() == 1 ? " holds." : " hold.")
-              + closest(gates);
+              + closest(verdict);
       case FAIL -> {
         List<Gate> failed = with(gates, Gate.Outcome.FAIL);
         yield failed.size()
@@ -46,7 +46,7 @@ enum Standing {
             + " of "
             + verdict.profile()
             + (failed.size() == 1 ? " fails: " : " fail: ")
-            + joined(failed.stream().map(GateText::sentence).toList())
+            + joined(failed.stream().map(gate -> GateText.sentence(gate, verdict.look())).toList())
             + ".";
       }
       case INCOMPLETE -> {
@@ -72,11 +72,11 @@ enum Standing {
     return gates.stream().filter(gate -> gate.outcome() == outcome).toList();
   }
 
-  private static String closest(List<Gate> gates) {
-    return gates.stream()
+  private static String closest(Verdict verdict) {
+    return verdict.gates().stream()
         .filter(gate -> GateText.used(gate) > 0)
         .max(Comparator.comparingDouble(GateText::used))
-        .map(gate -> " The closest: " + GateText.sentence(gate) + ".")
+        .map(gate -> " The closest: " + GateText.sentence(gate, verdict.look()) + ".")
         .orElse("");
   }
 

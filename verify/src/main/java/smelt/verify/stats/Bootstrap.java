@@ -2,45 +2,48 @@ package smelt.verify.stats;
 
 import java.util.Arrays;
 
-/// Resampling of whole sequences, with replacement, `G` of `G`, [#RESAMPLES] times.
+/// Resampling of whole clusters, with replacement, `G` of `G`, [#RESAMPLES] times: limits of a
+/// ratio of sums over clusters, such as a mean over tokens.
 final class Bootstrap {
 
   static final int RESAMPLES = 2000;
 
-  private final Sequences sequences;
   private final double[] sums;
-  private final ClusteredMean observed;
+  private final double[] sizes;
+  private final RatioOfSums observed;
 
-  Bootstrap(Sequences sequences, double[] values) {
-    this.sequences = sequences;
-    this.sums = sequences.sums(values);
-    this.observed = ClusteredMean.of(sequences, values);
+  /// @param sums numerator of each cluster
+  /// @param sizes its denominator, such as its tokens
+  Bootstrap(double[] sums, double[] sizes) {
+    this.sums = sums;
+    this.sizes = sizes;
+    this.observed = RatioOfSums.of(sums, sizes);
   }
 
-  /// The upper limit by the studentized bootstrap: `mean - t standardError`, with `t` the `1 -
-  /// confidence` quantile of `(mean* - mean) / standardError*` over the resamples. Infinite where a
-  /// few sequences hold so much of the sum that resamples without them show no spread at all.
+  /// The upper limit by the studentized bootstrap: `ratio - t standardError`, with `t` the `1 -
+  /// confidence` quantile of `(ratio* - ratio) / standardError*` over the resamples. Infinite where
+  /// a few clusters hold so much of the sum that resamples without them show no spread at all.
   double studentizedUpper(double confidence) {
     double[] t = new double[RESAMPLES];
     SplitMix random = new SplitMix(SplitMix.SEED);
     for (int i = 0; i < RESAMPLES; i++) {
       Draw draw = draw(random);
-      double gap = draw.mean() - observed.mean();
+      double gap = draw.ratio() - observed.ratio();
       t[i] = gap == 0 ? 0 : gap / draw.standardError();
     }
     Arrays.sort(t);
-    return observed.mean() - t[rank(1 - confidence)] * observed.standardError();
+    return observed.ratio() - t[rank(1 - confidence)] * observed.standardError();
   }
 
-  /// The lower limit by percentiles: the `1 - confidence` quantile of the means of the resamples.
-  double percentileLower(double confidence) {
-    double[] means = new double[RESAMPLES];
+  /// The upper limit by percentiles: the `confidence` quantile of the ratios of the resamples.
+  double percentileUpper(double confidence) {
+    double[] ratios = new double[RESAMPLES];
     SplitMix random = new SplitMix(SplitMix.SEED);
     for (int i = 0; i < RESAMPLES; i++) {
-      means[i] = draw(random).mean();
+      ratios[i] = draw(random).ratio();
     }
-    Arrays.sort(means);
-    return means[rank(1 - confidence)];
+    Arrays.sort(ratios);
+    return ratios[RESAMPLES - 1 - rank(1 - confidence)];
   }
 
   private static int rank(double probability) {
@@ -56,9 +59,9 @@ final class Bootstrap {
     double nn = 0;
     for (int i = 0; i < units; i++) {
       int s = random.below(units);
-      double length = sequences.length(s);
+      double length = sizes[s];
       // Centred, so that the squares below do not cancel.
-      double residual = sums[s] - observed.mean() * length;
+      double residual = sums[s] - observed.ratio() * length;
       y += residual;
       n += length;
       yy += residual * residual;
@@ -68,8 +71,8 @@ final class Bootstrap {
     double shift = y / n;
     double squares = Math.max(0, yy - 2 * shift * yn + shift * shift * nn);
     double error = StrictMath.sqrt(squares * units / (units - 1)) / n;
-    return new Draw(observed.mean() + shift, error);
+    return new Draw(observed.ratio() + shift, error);
   }
 
-  private record Draw(double mean, double standardError) {}
+  private record Draw(double ratio, double standardError) {}
 }

@@ -6,7 +6,7 @@ package smelt.verify.stats;
 ///
 /// | figure | formula |
 /// |---|---|
-/// | `standardError` | `sqrt(G / (G - 1) sum (y - r n)^2) / sum n`; NaN for one sequence |
+/// | `standardError` | that of [RatioOfSums] |
 /// | `designEffect` | `standardError^2 / (deviation^2 / tokens)`; 1 where nothing varies |
 ///
 /// @param deviation standard deviation of the tokens about the mean
@@ -20,27 +20,21 @@ public record ClusteredMean(
 
   /// @param values one for each token, at least one
   public static ClusteredMean of(Sequences sequences, double[] values) {
-    int tokens = sequences.tokens();
-    int units = sequences.count();
-    double[] sums = sequences.sums(values);
-    double total = 0;
-    for (double sum : sums) {
-      total += sum;
-    }
-    double mean = total / tokens;
-    double between = 0;
-    for (int s = 0; s < units; s++) {
-      double residual = sums[s] - mean * sequences.length(s);
-      between += residual * residual;
-    }
-    double error = units < 2 ? Double.NaN : StrictMath.sqrt(between * units / (units - 1)) / tokens;
+    RatioOfSums mean = RatioOfSums.of(sequences.sums(values), sequences.lengths());
     double within = 0;
     for (double value : values) {
-      within += (value - mean) * (value - mean);
+      within += (value - mean.ratio()) * (value - mean.ratio());
     }
+    return of(mean, within, sequences.tokens());
+  }
+
+  /// @param within sum of the squares of all tokens' distances from the mean
+  static ClusteredMean of(RatioOfSums mean, double within, int tokens) {
+    double error = mean.standardError();
     double variance = tokens < 2 ? 0 : within / (tokens - 1);
-    double effect = variance > 0 && units > 1 ? error * error * tokens / variance : 1;
-    return new ClusteredMean(mean, error, StrictMath.sqrt(variance), effect, tokens, units);
+    double effect = variance > 0 && mean.clusters() > 1 ? error * error * tokens / variance : 1;
+    return new ClusteredMean(
+        mean.ratio(), error, StrictMath.sqrt(variance), effect, tokens, mean.clusters());
   }
 
   /// The number of independent tokens that these are worth, at most as many as they are.

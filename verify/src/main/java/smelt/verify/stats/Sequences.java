@@ -32,8 +32,13 @@ public final class Sequences {
     return unit.length;
   }
 
-  int length(int sequence) {
-    return length[sequence];
+  /// Tokens of each sequence.
+  double[] lengths() {
+    double[] lengths = new double[length.length];
+    for (int i = 0; i < lengths.length; i++) {
+      lengths[i] = length[i];
+    }
+    return lengths;
   }
 
   /// Sum over the tokens of each sequence.

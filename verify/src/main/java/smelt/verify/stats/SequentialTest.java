@@ -1,32 +1,20 @@
 package smelt.verify.stats;
 
-/// Decides, sequence by sequence, whether the mean of a quantity that is never negative lies below
-/// a bound `B`, and stops as soon as that is certain. It may be asked after every sequence without
-/// losing what it promises.
+/// Tells, sequence by sequence, whether the mean of a quantity that is never negative is certain to
+/// lie above a bound `B`. It may be asked after every sequence without losing what it promises.
 ///
-/// For a sequence of `n` tokens with the mean `x`, clipped at `c = 5 B`, the gain is `g = n / L (B
-/// - x)` with `L` the length of the longest sequence: so long sequences count as their tokens do.
-///   Two bets are followed (Ville's inequality for nonnegative supermartingales):
+/// For a sequence of `n` tokens with the mean `x`, clipped at `c = 5 B`, the loss is `g = n / L (x -
+/// B)` with `L` the length of the longest sequence: so long sequences count as their tokens do. The
+/// bet is that the mean is above `B` (Ville's inequality for nonnegative supermartingales):
 ///
-/// | evidence | bets that | stake |
-/// |---|---|---|
-/// | `W = product (1 + s g)` | the mean is below `B` | `s` in `[0, 0.75 / (c - B)]` |
-/// | `V = product (1 - s g)` | the mean is above `B` | `s` in `[0, 0.75 / B]` |
+///     V = product (1 + s g),  s in [0, 0.75 / B]
 ///
-/// A stake is `m / (v + m^2)` of the gains seen before, with mean `m` and variance `v`, so it knows
-/// nothing of the sequence that it is put on. If the mean is `B` or more, `W` ever reaches 20 with
-/// a probability of at most 5 %; if it is `B` or less, `V` does. What is above the clip is not in
-/// `W`: a pass is to be read together with [#clippedShareLimit].
+/// A stake `s` is `m / (v + m^2)` of the losses seen before, with mean `m` and variance `v`, so it
+/// knows nothing of the sequence that it is put on. If the mean is `B` or less, `V` ever reaches 20
+/// with a probability of at most 5 %. Clipping only makes `V` smaller.
 ///
 /// What it promises holds for sequences drawn independently; parts of one document are none.
 public final class SequentialTest {
-
-  /// What is certain so far.
-  public enum Decision {
-    PASS,
-    FAIL,
-    UNDECIDED
-  }
 
   private static final double THRESHOLD = StrictMath.log(20);
   private static final double CLIP = 5;
@@ -36,15 +24,13 @@ public final class SequentialTest {
   private final double bound;
   private final int longest;
   private final double spreadOfOne;
-  private double gains;
+  private double losses;
   private double squares;
-  private double logPass;
-  private double logFail;
+  private double log;
   private int sequences;
-  private int clipped;
-  private Decision decision = Decision.UNDECIDED;
+  private boolean certain;
 
-  /// @param bound above 0: whether a mean is exactly 0 no sample can tell
+  /// @param bound above 0: a mean above 0 is certain as soon as one value is
   /// @param longest tokens of the longest sequence that will be fed
   public SequentialTest(double bound, int longest) {
     if (!(bound > 0 && Double.isFinite(bound)) || longest < 1) {
@@ -56,8 +42,10 @@ public final class SequentialTest {
   }
 
   /// Takes one sequence's values, one for each token. A value that is NaN or negative is a certain
-  /// fail. A decision once made stays.
-  public Decision feed(double[] values) {
+  /// fail. What is certain stays so.
+  ///
+  /// @return whether it is certain
+  public boolean feed(double[] values) {
     if (values.length < 1 || values.length > longest) {
       throw new IllegalArgumentException(values.length + " tokens, of " + longest + " at most");
     }
@@ -69,41 +57,28 @@ public final class SequentialTest {
     }
     sequences++;
     if (valid) {
-      double mean = sum / values.length;
-      clipped += mean > CLIP * bound ? 1 : 0;
-      bet((double) values.length / longest * (bound - Math.min(mean, CLIP * bound)));
+      double mean = Math.min(sum / values.length, CLIP * bound);
+      bet((double) values.length / longest * (mean - bound));
     } else {
-      decision = Decision.FAIL;
+      certain = true;
     }
-    return decision;
+    return certain;
   }
 
-  private void bet(double gain) {
+  private void bet(double loss) {
     double weight = sequences - 1 + PRIOR_WEIGHT;
-    double mean = gains / weight;
+    double mean = losses / weight;
     double variance = (squares + PRIOR_WEIGHT * spreadOfOne) / weight - mean * mean;
-    double stake = mean / (variance + mean * mean);
-    double forPass = Math.clamp(prior(stake), 0, MOST / ((CLIP - 1) * bound));
-    double forFail = Math.clamp(-stake, 0, MOST / bound);
-    logPass += StrictMath.log1p(forPass * gain);
-    logFail += StrictMath.log1p(-forFail * gain);
-    gains += gain;
-    squares += gain * gain;
-    if (decision == Decision.UNDECIDED) {
-      decision =
-          logPass >= THRESHOLD
-              ? Decision.PASS
-              : logFail >= THRESHOLD ? Decision.FAIL : Decision.UNDECIDED;
-    }
+    double stake = Math.clamp(mean / (variance + mean * mean), 0, MOST / bound);
+    log += StrictMath.log1p(stake * loss);
+    losses += loss;
+    squares += loss * loss;
+    certain |= log >= THRESHOLD;
   }
 
-  /// Before the first sequence the bet is that the result is good.
-  private double prior(double stake) {
-    return sequences == 1 ? Double.MAX_VALUE : stake;
-  }
-
-  public Decision decision() {
-    return decision;
+  /// Whether the mean is certain to lie above the bound.
+  public boolean isCertain() {
+    return certain;
   }
 
   /// Sequences fed so far.
@@ -111,18 +86,8 @@ public final class SequentialTest {
     return sequences;
   }
 
-  /// `W`: 20 or more is a pass.
+  /// `V`: 20 or more is certain.
   public double evidence() {
-    return StrictMath.exp(logPass);
-  }
-
-  /// `V`: 20 or more is a fail.
-  public double counterEvidence() {
-    return StrictMath.exp(logFail);
-  }
-
-  /// Upper 95 % limit of the share of sequences whose mean lies above the clip; 1 before the first.
-  public double clippedShareLimit() {
-    return sequences == 0 ? 1 : Proportion.upper(clipped, sequences, Limits.CONFIDENCE);
+    return StrictMath.exp(log);
   }
 }

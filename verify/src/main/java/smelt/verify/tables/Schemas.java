@@ -80,11 +80,14 @@ final class Schemas {
         List.of(
             new Column.Int32("layer", i -> rows.get(i).layer()),
             new Column.Real("local_sqnr_db", i -> rows.get(i).localDb()),
+            new Column.Real(
+                "local_sqnr_db_limit", i -> rows.get(i).localLimitDb().orElse(Double.NaN)),
             new Column.Real("free_sqnr_db", i -> rows.get(i).freeDb()),
             new Column.Real("forced_sqnr_db", i -> rows.get(i).forcedDb()),
             router("router_same_set", rows, RouterScore::sameSet),
             router("router_overlap", rows, RouterScore::overlap),
             router("router_mass_overlap", rows, RouterScore::massOverlap),
+            router("router_mass_overlap_limit", rows, r -> r.massLimit().orElse(Double.NaN)),
             router("router_first_changed", rows, RouterScore::firstChanged),
             router("router_decided_flips", rows, RouterScore::decidedFlips)));
   }

@@ -38,6 +38,10 @@ record Comparing(Path model, Path result, Activations activations, int threads, 
     return new Comparing(model, result, activations, threads, rows);
   }
 
+  Comparing threads(int count) {
+    return new Comparing(model, result, activations, count, headRows);
+  }
+
   static Path sample(String name) {
     return Checkout.root().resolve("samples").resolve(name);
   }

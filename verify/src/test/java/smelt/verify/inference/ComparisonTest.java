@@ -83,13 +83,13 @@ class ComparisonTest {
 
   @Test
   void roundsAndTilesOfTheHeadDoNotMatter() throws Exception {
-    List<int[]> texts = Comparing.texts(6, 20);
+    List<int[]> texts = Comparing.texts(9, 20);
     Comparing comparing = Comparing.of(Comparing.sample(BF16), Comparing.sample(FP8));
     Comparison once = comparing.run(List.of(texts));
     Comparison thrice =
         comparing
             .headRows(100)
-            .run(List.of(texts.subList(0, 1), texts.subList(1, 4), texts.subList(4, 6)));
+            .run(List.of(texts.subList(0, 1), texts.subList(1, 4), texts.subList(4, 9)));
     assertThat(thrice.tokens().sequence()).isEqualTo(once.tokens().sequence());
     assertThat(thrice.tokens().target()).isEqualTo(once.tokens().target());
     assertThat(thrice.tokens().kl()).containsExactly(once.tokens().kl(), within(1e-9));
@@ -100,9 +100,48 @@ class ComparisonTest {
       LayerScore b = thrice.layers().get(layer);
       assertThat(b.localDb()).isCloseTo(a.localDb(), within(1e-6));
       assertThat(b.freeDb()).isCloseTo(a.freeDb(), within(1e-6));
+      assertThat(b.localLimitDb().orElseThrow())
+          .isCloseTo(a.localLimitDb().orElseThrow(), within(1e-6));
       assertThat(b.router().map(RouterScore::sameSet))
           .isEqualTo(a.router().map(RouterScore::sameSet));
     }
+  }
+
+  @Test
+  void limitsOfLayersComeFromWholeDocuments() throws Exception {
+    Comparison comparison =
+        Comparing.of(Comparing.sample(BF16), Comparing.sample(FP8))
+            .run(List.of(Comparing.texts(16, 12)));
+    List<Integer> pairs = List.of(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+    List<LayerScore> bySequence = comparison.layers();
+    List<LayerScore> byDocument = comparison.layers(pairs, 0.95);
+    List<LayerScore> surer = comparison.layers(pairs, 0.995);
+    for (int layer = 0; layer < 4; layer++) {
+      double value = byDocument.get(layer).localDb();
+      double limit = byDocument.get(layer).localLimitDb().orElseThrow();
+      assertThat(limit).isBetween(value - 12, value);
+      assertThat(surer.get(layer).localLimitDb().orElseThrow()).isLessThan(limit);
+      assertThat(bySequence.get(layer).localDb()).isEqualTo(value);
+      assertThat(bySequence.get(layer).localLimitDb().orElseThrow()).isNotEqualTo(limit);
+    }
+    RouterScore router = byDocument.getLast().router().orElseThrow();
+    assertThat(router.massLimit().orElseThrow()).isBetween(0.7, router.massOverlap() - 1e-3);
+    assertThat(comparison.layers(List.of(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3), 0.95))
+        .allSatisfy(layer -> assertThat(layer.localLimitDb()).isEmpty());
+  }
+
+  @Test
+  void oneThreadAndThreeGiveEqualFigures() throws Exception {
+    List<List<int[]>> rounds = List.of(Comparing.texts(8, 14));
+    Comparing one = Comparing.of(Comparing.sample(BF16), Comparing.sample(FP8)).threads(1);
+    Comparison a = one.run(rounds);
+    Comparison b = one.threads(3).run(rounds);
+    assertThat(b.tokens().kl()).containsExactly(a.tokens().kl());
+    assertThat(b.tokens().forcedKl()).containsExactly(a.tokens().forcedKl());
+    assertThat(b.tokens().logQ()).containsExactly(a.tokens().logQ());
+    assertThat(b.tokens().eosShift()).containsExactly(a.tokens().eosShift());
+    assertThat(b.layers()).isEqualTo(a.layers());
+    assertThat(b.experts()).isEqualTo(a.experts());
   }
 
   private static double mean(double[] values) {

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import java.lang.foreign.Arena;
+import java.util.OptionalInt;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -21,7 +22,7 @@ class VocabularySumsTest {
     float[] p = logits(8);
     float[] q = near(p, 0.3);
     float[] f = near(p, 0.1);
-    VocabularySums sums = sums(p, q, f, 128, 17, 3);
+    VocabularySums sums = sums(p, q, f, 128, 17, OptionalInt.of(3));
     assertThat(sums.kl(0)).isCloseTo(kl(p, q), within(1e-12));
     assertThat(sums.forcedKl(0)).isCloseTo(kl(p, f), within(1e-12));
     assertThat(sums.logP(0)).isCloseTo(logSoftmax(p, 17), within(1e-12));
@@ -36,14 +37,15 @@ class VocabularySumsTest {
   void doesNotDependOnTheTilesButForRounding(int rows) {
     float[] p = logits(20);
     float[] q = near(p, 1);
-    assertThat(sums(p, q, q, rows, 0, -1).kl(0)).isCloseTo(kl(p, q), within(1e-12));
+    assertThat(sums(p, q, q, rows, 0, OptionalInt.empty()).kl(0))
+        .isCloseTo(kl(p, q), within(1e-12));
   }
 
   @ParameterizedTest
   @ValueSource(doubles = {0, 1, 30, 1000})
   void isExactlyZeroForTheSameLogits(double spread) {
     float[] p = logits(spread);
-    VocabularySums sums = sums(p, p.clone(), p.clone(), 96, 5, 9);
+    VocabularySums sums = sums(p, p.clone(), p.clone(), 96, 5, OptionalInt.of(9));
     assertThat(sums.kl(0)).isEqualTo(0);
     assertThat(sums.forcedKl(0)).isEqualTo(0);
     assertThat(sums.sameTop(0)).isTrue();
@@ -60,7 +62,7 @@ class VocabularySumsTest {
       for (int i = 0; i < q.length; i++) {
         q[i] += shift;
       }
-      VocabularySums sums = sums(p, q, q, 128, 0, -1);
+      VocabularySums sums = sums(p, q, q, 128, 0, OptionalInt.empty());
       assertThat(sums.kl(0)).as("trial %d", trial).isNotNegative();
     }
   }
@@ -72,13 +74,13 @@ class VocabularySumsTest {
         float[] p = logits(3);
         float[] q = p.clone();
         q[at] = bad;
-        VocabularySums sums = sums(p, q, p.clone(), 128, 5, 2);
+        VocabularySums sums = sums(p, q, p.clone(), 128, 5, OptionalInt.of(2));
         assertThat(sums.kl(0)).isInfinite();
         assertThat(sums.sameTop(0)).isFalse();
         assertThat(sums.logQ(0)).isEqualTo(Double.NEGATIVE_INFINITY);
         assertThat(sums.forcedKl(0)).isEqualTo(0);
         assertThat(sums.sourceIsFinite(0)).isTrue();
-        assertThat(sums(q, p, p, 128, 5, 2).sourceIsFinite(0)).isFalse();
+        assertThat(sums(q, p, p, 128, 5, OptionalInt.of(2)).sourceIsFinite(0)).isFalse();
       }
     }
   }
@@ -100,7 +102,7 @@ class VocabularySumsTest {
   }
 
   private static VocabularySums sums(
-      float[] p, float[] q, float[] f, int tile, int target, int eos) {
+      float[] p, float[] q, float[] f, int tile, int target, OptionalInt eos) {
     VocabularySums sums = new VocabularySums(new int[] {target}, eos);
     try (Arena arena = Arena.ofConfined()) {
       Matrix all = Matrix.zeros(arena, 3, p.length);

@@ -14,6 +14,7 @@ import static smelt.verify.quality.PlantedScores.tokens;
 
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -271,9 +272,53 @@ class JudgeTest {
     assertThat(notPassed(nan)).containsExactly(Metric.LAYER_SQNR, Metric.ROUTED_MASS);
   }
 
+  private static LayerScore limited(int number, double db, double dbLimit, double massLimit) {
+    return new LayerScore(
+        number,
+        db,
+        OptionalDouble.of(dbLimit),
+        db,
+        db,
+        Optional.of(new RouterScore(1, 1, 0.99, OptionalDouble.of(massLimit), 0, 0)));
+  }
+
+  @Test
+  void theLowestLimitOfAllLayersIsHeldAndItsLayerNamed() {
+    Verdict verdict =
+        judge(List.of(limited(0, 29, 28.5, 0.985), limited(1, 30, 27, 0.981)), goodTensors());
+    assertThat(notPassed(verdict)).containsExactly(Metric.LAYER_SQNR);
+    Gate gate = gate(verdict, Metric.LAYER_SQNR);
+    assertThat(gate.value()).isEqualTo(29);
+    assertThat(gate.limit()).hasValue(27);
+    assertThat(gate.outcome()).isEqualTo(Outcome.FAIL);
+    assertThat(gate.detail())
+        .startsWith("the value holds, its 95 % limit does not: 6,000 tokens are too few to decide")
+        .endsWith("worst: layer 0 29.0 dB, layer 1 30.0 dB; the lowest limit is layer 1's");
+    assertThat(gate(verdict, Metric.ROUTED_MASS).limit()).hasValue(0.981);
+    Verdict mass = judge(List.of(limited(0, 60, 60, 0.97)), goodTensors());
+    assertThat(notPassed(mass)).containsExactly(Metric.ROUTED_MASS);
+  }
+
+  @Test
+  void aLayerWithoutALimitIsNoPass() {
+    LayerScore open =
+        new LayerScore(
+            1,
+            60,
+            OptionalDouble.empty(),
+            60,
+            60,
+            Optional.of(new RouterScore(1, 1, 0.99, OptionalDouble.empty(), 0, 0)));
+    Verdict verdict = judge(List.of(layer(0, 60, 0.999), open), goodTensors());
+    for (Metric metric : List.of(Metric.LAYER_SQNR, Metric.ROUTED_MASS)) {
+      assertThat(gate(verdict, metric).outcome()).isEqualTo(Outcome.SKIPPED);
+      assertThat(gate(verdict, metric).detail()).contains("no 95 % limit exists");
+    }
+  }
+
   @Test
   void layersWithoutExpertsLoseNoRoutedMass() {
-    LayerScore dense = new LayerScore(0, 60, 60, 60, Optional.empty());
+    LayerScore dense = new LayerScore(0, 60, OptionalDouble.of(59), 60, 60, Optional.empty());
     assertThat(notPassed(judge(List.of(dense), goodTensors()))).isEmpty();
   }
 
@@ -288,19 +333,24 @@ class JudgeTest {
   @Test
   void notesTellRoutingFlipsFromError() {
     List<String> notes =
-        Judge.notes(Profile.W8A8, Profile.W8A8.bounds(), Optional.of(tokens(40, 4.1e-3, 0.22)));
+        Judge.notes(
+            Profile.W8A8, Profile.W8A8.bounds(), Optional.of(tokens(40, 4.1e-3, 0.22)), Look.ONLY);
     assertThat(notes.getFirst()).startsWith("78 % of the KL comes from routing flips (free ");
     assertThat(notes.get(1)).contains("over 40 documents with 2,000 tokens");
-    assertThat(Judge.notes(Profile.W8A8, Profile.W8A8.bounds(), Optional.of(tokens(40, 1e-3, 2))))
+    assertThat(
+            Judge.notes(
+                Profile.W8A8, Profile.W8A8.bounds(), Optional.of(tokens(40, 1e-3, 2)), Look.ONLY))
         .anySatisfy(note -> assertThat(note).startsWith("Routing flips add nothing to the KL"));
-    assertThat(Judge.notes(Profile.W8A8, Profile.W8A8.bounds(), Optional.of(tokens(40, 1e-3, 1))))
+    assertThat(
+            Judge.notes(
+                Profile.W8A8, Profile.W8A8.bounds(), Optional.of(tokens(40, 1e-3, 1)), Look.ONLY))
         .noneSatisfy(note -> assertThat(note).contains("outing flips"));
   }
 
   @Test
   void notesNameBoundsThatAreNotTheProfilesOwn() {
     Bounds bounds = Profile.W8A8.bounds().with(Metric.MEAN_KL, 0.5).without(Metric.ROUTED_MASS);
-    assertThat(Judge.notes(Profile.W8A8, bounds, Optional.empty()))
+    assertThat(Judge.notes(Profile.W8A8, bounds, Optional.empty(), Look.ONLY))
         .containsExactly(
             "Bounds set apart from profile w8a8: mean_kl 0.5 instead of 0.01."
                 + " Not judged: routed_mass.");

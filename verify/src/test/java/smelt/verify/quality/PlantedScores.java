@@ -2,6 +2,7 @@ package smelt.verify.quality;
 
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.OptionalInt;
 import java.util.SplittableRandom;
 import smelt.verify.quality.Gate.Outcome;
@@ -81,7 +82,12 @@ final class PlantedScores {
 
   static LayerScore layer(int number, double localDb, double massOverlap) {
     return new LayerScore(
-        number, localDb, localDb, localDb, Optional.of(new RouterScore(1, 1, massOverlap, 0, 0)));
+        number,
+        localDb,
+        OptionalDouble.of(localDb),
+        localDb,
+        localDb,
+        Optional.of(new RouterScore(1, 1, massOverlap, OptionalDouble.of(massOverlap), 0, 0)));
   }
 
   static List<TensorScore> goodTensors() {

@@ -107,9 +107,15 @@ final class Fixtures {
             nans);
     List<LayerScore> layers =
         List.of(
-            new LayerScore(0, nan, Double.POSITIVE_INFINITY, nan, Optional.empty()),
             new LayerScore(
-                1, nan, nan, nan, Optional.of(new RouterScore(nan, nan, nan, nan, nan))));
+                0, nan, OptionalDouble.empty(), Double.POSITIVE_INFINITY, nan, Optional.empty()),
+            new LayerScore(
+                1,
+                nan,
+                OptionalDouble.of(nan),
+                nan,
+                nan,
+                Optional.of(new RouterScore(nan, nan, nan, OptionalDouble.of(nan), nan, nan))));
     List<TensorScore> tensors =
         good.tensors().stream().map(score -> scored(score, score.tensor(), nan, nan, 7)).toList();
     List<Gate> gates = new ArrayList<>();
@@ -355,9 +361,11 @@ final class Fixtures {
                       0.93 - 0.03 * depth + 0.01 * random.nextGaussian(),
                       0.988 - 0.004 * depth,
                       0.992 - 0.007 * depth + 0.002 * random.nextGaussian(),
+                      OptionalDouble.of(0.986 - 0.007 * depth),
                       0.003 * depth,
                       0.0002 * depth));
-      layers.add(new LayerScore(layer, local, 34 - 3.1 * depth, 35 - 2.4 * depth, router));
+      OptionalDouble limit = OptionalDouble.of(local - 0.4);
+      layers.add(new LayerScore(layer, local, limit, 34 - 3.1 * depth, 35 - 2.4 * depth, router));
     }
     return layers;
   }

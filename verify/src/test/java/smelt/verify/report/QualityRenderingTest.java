@@ -189,7 +189,7 @@ class QualityRenderingTest {
         .isEqualTo(report.summary().orElseThrow().kl().mean());
     Gate gate = report.verdict().gates().getFirst();
     assertThat(json.at("/gates/0/metric").asString()).isEqualTo("mean_kl");
-    assertThat(json.at("/gates/0/limit_95").asDouble()).isEqualTo(gate.limit().getAsDouble());
+    assertThat(json.at("/gates/0/limit").asDouble()).isEqualTo(gate.limit().getAsDouble());
   }
 
   @Test

@@ -120,9 +120,21 @@ final class Reports {
 
   private static List<LayerScore> layers() {
     return List.of(
-        new LayerScore(2, 40, 33, 35, Optional.of(new RouterScore(0.9, 0.97, 0.96, 0.01, 0.002))),
-        new LayerScore(1, 41, 34, 36, Optional.of(new RouterScore(0.95, 0.98, 0.97, 0.005, 0.001))),
-        new LayerScore(0, 42, 42, 42, Optional.empty()));
+        new LayerScore(
+            2,
+            40,
+            OptionalDouble.of(39),
+            33,
+            35,
+            Optional.of(new RouterScore(0.9, 0.97, 0.96, OptionalDouble.of(0.95), 0.01, 0.002))),
+        new LayerScore(
+            1,
+            41,
+            OptionalDouble.of(40),
+            34,
+            36,
+            Optional.of(new RouterScore(0.95, 0.98, 0.97, OptionalDouble.of(0.96), 0.005, 0.001))),
+        new LayerScore(0, 42, OptionalDouble.empty(), 42, 42, Optional.empty()));
   }
 
   private static List<ExpertUse> experts() {
