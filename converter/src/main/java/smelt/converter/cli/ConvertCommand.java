@@ -190,10 +190,10 @@ public final class ConvertCommand implements Callable<Integer> {
       terminal.answer(
           String.format(
               Locale.ROOT,
-              "%-16s %s: %d shards, %,d bytes",
+              "%-16s %s: %,d files, %,d bytes",
               target.spec().name(),
               output.resolve(target.folder()),
-              target.shards().size(),
+              target.files(),
               target.bytes()));
     }
     Conversion.Result result = summary.result();

@@ -41,7 +41,12 @@ final class LaunchNotes {
         + format
         + " --kt-threadpool-count "
         + spec.experts().numa()
-        + " --kt-weight-path this folder --disable-shared-experts-fusion";
+        + " --kt-weight-path "
+        + switch (spec.experts().form()) {
+          case MERGED -> "this folder";
+          case TREE -> "experts/ of this folder";
+        }
+        + " --disable-shared-experts-fusion";
   }
 
   private static boolean isServedBySglang(Target target) {

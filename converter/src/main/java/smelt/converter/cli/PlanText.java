@@ -6,6 +6,7 @@ import java.util.Locale;
 import smelt.converter.ByteSize;
 import smelt.converter.plan.Plan;
 import smelt.converter.plan.PlanJson;
+import smelt.converter.plan.ShardLayout;
 import smelt.converter.plan.SourceSummary;
 import smelt.converter.plan.TargetPlan;
 import smelt.converter.plan.Unit;
@@ -57,10 +58,14 @@ final class PlanText {
     String folder = target.folder().isEmpty() ? "" : " in " + target.folder() + "/";
     lines.add(
         line(
-            "target   %s%s, %,d bytes (%s)",
-            target.spec().name(), folder, target.bytes(), ByteSize.format(target.bytes())));
+            "target   %s%s, %,d files, %,d bytes (%s)",
+            target.spec().name(),
+            folder,
+            target.files(),
+            target.bytes(),
+            ByteSize.format(target.bytes())));
     for (TargetPlan.Shard shard : shown(target.shards())) {
-      lines.add(line("  %-44s %,17d", shard.name(), shard.layout().fileSize()));
+      lines.add(line("  %-44s %,17d%s", name(shard), shard.layout().fileSize(), files(shard)));
     }
     if (target.shards().size() > SHOWN) {
       lines.add("  ...");
@@ -69,10 +74,30 @@ final class PlanText {
       String from = file.from().isEmpty() ? "made" : "from the source's " + file.from();
       lines.add(line("  %-44s %,17d  %s", file.name(), file.bytes().length, from));
     }
+    target.listing().ifPresent(file -> lines.add(line("  %-44s %,17d", file.name(), file.bytes())));
     lines.add(line("  %-44s %,17d", TargetPlan.MANIFEST, target.manifestBytes()));
     target.notes().forEach(note -> lines.add("  note: " + note));
     addDropped(lines, "  tensors that are not in it", target.dropped());
     addDropped(lines, "  files that are not in it", target.leftOut());
+  }
+
+  private static String name(TargetPlan.Shard shard) {
+    return switch (shard.layout()) {
+      case ShardLayout.Safetensors _, ShardLayout.Gguf _ -> shard.name();
+      case ShardLayout.Tree tree ->
+          shard.name()
+              + "/"
+              + (tree.folders().size() == 1
+                  ? tree.folders().getFirst()
+                  : tree.folders().getFirst() + " to " + tree.folders().getLast());
+    };
+  }
+
+  private static String files(TargetPlan.Shard shard) {
+    return switch (shard.layout()) {
+      case ShardLayout.Safetensors _, ShardLayout.Gguf _ -> "";
+      case ShardLayout.Tree tree -> line("  %,d files", tree.tensors().size());
+    };
   }
 
   private static void addDropped(List<String> lines, String what, List<Plan.Dropped> dropped) {

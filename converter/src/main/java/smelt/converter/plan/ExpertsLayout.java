@@ -2,10 +2,10 @@ package smelt.converter.plan;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import smelt.converter.recipe.ExpertChoices;
+import smelt.converter.recipe.ExpertChoices.Form;
 import smelt.converter.recipe.TargetSpec;
 import smelt.converter.target.TargetFormat;
 import smelt.formats.ElementType;
@@ -17,15 +17,18 @@ import smelt.formats.checkpoint.TensorRole;
 import smelt.formats.checkpoint.Weight;
 import smelt.formats.experts.ExpertFormat;
 import smelt.formats.experts.ExpertPacker.Region;
+import smelt.formats.experts.ExpertTensor;
+import smelt.formats.experts.ExpertTensor.Content;
 import smelt.formats.safetensors.SafetensorsLayout;
 
 /// A target for KTransformers' CPU kernels: the routed experts alone, packed and cut for NUMA
-/// nodes, as the merged safetensors that `--kt-weight-path` takes.
+/// nodes, as `--kt-weight-path` takes them: merged safetensors, or a `.kt` tree in the folder
+/// `experts`, with the names of [ExpertTensor].
 ///
 /// | tensor | type | elements |
 /// |---|---|---|
-/// | `blk.L.ffn_{gate,up,down}_exps.E.numa.N.weight` | I8 | bytes of the packed slice |
-/// | `blk.L.ffn_{gate,up,down}_exps.E.numa.N.scale` | F32 | rows of the slice |
+/// | codes of a slice | I8 | bytes of the packed slice |
+/// | its scales | F32 | rows of the slice |
 ///
 /// Node `t` of `n` gets rows `[t I / n, (t + 1) I / n)` of gate and up, and those columns of down,
 /// with `I` the intermediate size. Everything else of the model stays in the checkpoint that the
@@ -39,15 +42,23 @@ final class ExpertsLayout implements TargetLayout {
   private static final String SIDE_FILE =
       "the runtime reads it from the checkpoint given as --model";
 
+  /// The root of a tree: beside it lies what the runtime does not let in it.
+  private static final String TREE = "experts";
+
   private final int target;
   private final TargetSpec spec;
   private final ExpertFormat format;
   private final ExpertChoices choices;
   private final int hiddenLayers;
+  private final long hiddenSize;
   private final SideFiles sideFiles;
   private final List<Problem> problems = new ArrayList<>();
   private final List<Plan.Dropped> dropped = new ArrayList<>();
   private int experts;
+  private int mostExperts;
+  private long intermediateSize;
+  private long files;
+  private long folders = 1;
 
   ExpertsLayout(int target, TargetSpec spec, Checkpoint checkpoint, SideFiles sideFiles) {
     this.target = target;
@@ -55,6 +66,7 @@ final class ExpertsLayout implements TargetLayout {
     this.format = spec.target().expertFormat().orElseThrow();
     this.choices = spec.experts();
     this.hiddenLayers = checkpoint.config().numHiddenLayers();
+    this.hiddenSize = checkpoint.config().hiddenSize();
     this.sideFiles = sideFiles;
   }
 
@@ -69,26 +81,26 @@ final class ExpertsLayout implements TargetLayout {
       return Optional.empty();
     }
     experts++;
+    mostExperts = Math.max(mostExperts, expert.expert() + 1);
+    if (expert.projection() == Projection.UP) {
+      intermediateSize = weight.shape().dim(0);
+    }
     List<Job.Slice> slices = new ArrayList<>();
     for (int node = 0; node < choices.numa(); node++) {
       Optional<Region> region = region(weight, expert.projection(), node);
       if (region.isEmpty()) {
         return Optional.empty();
       }
-      String name = name(expert, node);
-      slices.add(new Job.Slice(name + ".weight", name + ".scale", region.get()));
+      ExpertTensor codes = tensor(expert, node);
+      String scales = codes.with(Content.SCALES).tensorName();
+      slices.add(new Job.Slice(codes.tensorName(), scales, region.get()));
     }
     return Optional.of(new Job.Output.Experts(target, format, choices.rule(), slices));
   }
 
-  private static String name(TensorRole.RoutedExpert expert, int node) {
-    return String.format(
-        Locale.ROOT,
-        "blk.%d.ffn_%s_exps.%d.numa.%d",
-        expert.layerIndex(),
-        expert.projection().name().toLowerCase(Locale.ROOT),
-        expert.expert(),
-        node);
+  private static ExpertTensor tensor(TensorRole.RoutedExpert expert, int node) {
+    return new ExpertTensor(
+        expert.layerIndex(), expert.projection(), expert.expert(), node, Content.CODES);
   }
 
   /// What a node gets; empty, with the problem noted, when the kernels cannot read it.
@@ -144,7 +156,7 @@ final class ExpertsLayout implements TargetLayout {
   @Override
   public List<TargetPlan.Shard> shards(List<Unit> units) {
     List<Integer> used = new ArrayList<>();
-    List<ShardLayout> layouts = new ArrayList<>();
+    List<List<SafetensorsLayout.Tensor>> contents = new ArrayList<>();
     for (int u = 0; u < units.size(); u++) {
       List<SafetensorsLayout.Tensor> tensors = new ArrayList<>();
       for (Job job : units.get(u).jobs()) {
@@ -154,16 +166,44 @@ final class ExpertsLayout implements TargetLayout {
       }
       if (!tensors.isEmpty()) {
         used.add(u);
-        layouts.add(
-            new ShardLayout.Safetensors(SafetensorsLayout.of(tensors, Map.of("format", "pt"))));
+        contents.add(tensors);
       }
     }
     List<TargetPlan.Shard> shards = new ArrayList<>();
     for (int i = 0; i < used.size(); i++) {
-      String name = TargetFormat.shardName("model", i + 1, used.size());
-      shards.add(new TargetPlan.Shard(used.get(i), name, layouts.get(i)));
+      List<SafetensorsLayout.Tensor> tensors = contents.get(i);
+      int unit = used.get(i);
+      shards.add(
+          switch (choices.form()) {
+            case MERGED ->
+                new TargetPlan.Shard(
+                    unit,
+                    TargetFormat.shardName("model", i + 1, used.size()),
+                    new ShardLayout.Safetensors(
+                        SafetensorsLayout.of(tensors, Map.of("format", "pt"))));
+            case TREE -> {
+              ShardLayout.Tree tree = tree(tensors);
+              files += tree.tensors().size();
+              folders += (long) tree.folders().size() * (1 + choices.numa());
+              yield new TargetPlan.Shard(unit, TREE, tree);
+            }
+          });
     }
     return shards;
+  }
+
+  private ShardLayout.Tree tree(List<SafetensorsLayout.Tensor> tensors) {
+    List<ShardLayout.Tree.Leaf> leaves = new ArrayList<>();
+    for (SafetensorsLayout.Tensor tensor : tensors) {
+      long bytes = tensor.shape().bytes(tensor.type());
+      ExpertTensor slice = ExpertTensor.ofTensor(tensor.name()).orElseThrow();
+      leaves.add(
+          new ShardLayout.Tree.Leaf(
+              slice.path(format, bytes),
+              new ShardLayout.Part(
+                  tensor.name(), tensor.type().name(), tensor.shape().dims(), 0, bytes)));
+    }
+    return ShardLayout.Tree.of(leaves);
   }
 
   private void addTensors(
@@ -180,7 +220,21 @@ final class ExpertsLayout implements TargetLayout {
 
   @Override
   public List<TargetPlan.SmallFile> smallFiles(List<Unit> units, List<TargetPlan.Shard> shards) {
-    return List.of(MadeFiles.index("model.safetensors.index.json", shards));
+    return switch (choices.form()) {
+      case MERGED -> List.of(MadeFiles.index("model.safetensors.index.json", shards));
+      case TREE -> List.of();
+    };
+  }
+
+  private KtWeightManifest.Sizes sizes() {
+    return new KtWeightManifest.Sizes(choices.numa(), mostExperts, hiddenSize, intermediateSize);
+  }
+
+  @Override
+  public Optional<TargetPlan.Listing> listing(List<TargetPlan.Shard> shards) {
+    return choices.form() == Form.TREE && KtWeightManifest.knows(format)
+        ? Optional.of(new KtWeightManifest(TREE, sizes(), shards))
+        : Optional.empty();
   }
 
   @Override
@@ -197,6 +251,24 @@ final class ExpertsLayout implements TargetLayout {
 
   @Override
   public List<String> notes() {
-    return List.of();
+    return switch (choices.form()) {
+      case MERGED -> List.of();
+      case TREE -> {
+        List<String> notes = new ArrayList<>();
+        notes.add(
+            "a tree of "
+                + files
+                + " files in "
+                + folders
+                + " folders: the file system needs as many free inodes");
+        if (!KtWeightManifest.knows(format)) {
+          notes.add(
+              "no "
+                  + KtWeightManifest.NAME
+                  + ": the runtime has a name for the layout of AMXINT8 alone");
+        }
+        yield notes;
+      }
+    };
   }
 }

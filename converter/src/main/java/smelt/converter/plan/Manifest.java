@@ -101,15 +101,16 @@ public final class Manifest {
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
-    return counter.count;
+    return counter.count();
   }
 
   private static Digests placeholders(TargetPlan target) {
     Map<String, String> sha256 = new HashMap<>();
     Map<String, String> crc32c = new HashMap<>();
     target.smallFiles().forEach(file -> sha256.put(file.name(), NO_SHA256));
+    target.listing().ifPresent(file -> sha256.put(file.name(), NO_SHA256));
     for (TargetPlan.Shard shard : target.shards()) {
-      sha256.put(shard.name(), NO_SHA256);
+      shard.files().forEach(file -> sha256.put(file.name(), NO_SHA256));
       shard.layout().parts().forEach(tensor -> crc32c.put(tensor.name(), NO_CRC32C));
     }
     return new Digests(sha256, crc32c);
@@ -143,9 +144,14 @@ public final class Manifest {
   private static List<FileLine> files(TargetPlan target, Digests digests) {
     List<FileLine> lines = new ArrayList<>();
     for (TargetPlan.Shard shard : target.shards()) {
-      lines.add(
-          new FileLine(shard.name(), shard.layout().fileSize(), digests.sha256(shard.name())));
+      for (ShardLayout.UnitFile file : shard.files()) {
+        lines.add(new FileLine(file.name(), file.bytes(), digests.sha256(file.name())));
+      }
     }
+    target
+        .listing()
+        .ifPresent(file ->
+            lines.add(new FileLine(file.name(), file.bytes(), digests.sha256(file.name()))));
     for (TargetPlan.SmallFile file : target.smallFiles()) {
       lines.add(new FileLine(file.name(), file.bytes().length, digests.sha256(file.name())));
     }
@@ -236,25 +242,11 @@ public final class Manifest {
         name,
         part.type(),
         part.shape(),
-        shard.name(),
+        shard.file(name),
         part.offset(),
         part.bytes(),
         digests.map(d -> d.crc32c(name)),
         origin.copied() ? "copied" : "converted",
         origin.from());
-  }
-
-  private static final class CountingStream extends OutputStream {
-    private long count;
-
-    @Override
-    public void write(int b) {
-      count++;
-    }
-
-    @Override
-    public void write(byte[] bytes, int offset, int length) {
-      count += length;
-    }
   }
 }

@@ -75,13 +75,10 @@ public final class PlanJson {
       String label = target.spec().name();
       String prefix = target.folder().isEmpty() ? "" : target.folder() + "/";
       for (TargetPlan.Shard shard : target.shards()) {
-        lines.add(
-            new FileLine(
-                label,
-                prefix + shard.name(),
-                "shard",
-                shard.layout().fileSize(),
-                Optional.empty()));
+        for (ShardLayout.UnitFile file : shard.files()) {
+          lines.add(
+              new FileLine(label, prefix + file.name(), "shard", file.bytes(), Optional.empty()));
+        }
       }
       for (TargetPlan.SmallFile file : target.smallFiles()) {
         lines.add(
@@ -92,6 +89,12 @@ public final class PlanJson {
                 file.bytes().length,
                 Optional.of(Sha256.hex(file.bytes()))));
       }
+      target
+          .listing()
+          .ifPresent(file ->
+              lines.add(
+                  new FileLine(
+                      label, prefix + file.name(), "listing", file.bytes(), Optional.empty())));
       lines.add(
           new FileLine(
               label,

@@ -104,6 +104,7 @@ public final class Planner {
         recipe.targets().size() == 1 ? "" : spec.name(),
         shards,
         layout.smallFiles(units, shards),
+        layout.listing(shards),
         layout.dropped(),
         layout.leftOut(),
         layout.notes(),

@@ -1,13 +1,21 @@
 package smelt.converter.plan;
 
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.NoSuchElementException;
+import java.util.SequencedMap;
+import java.util.SequencedSet;
+import java.util.stream.Collectors;
 import smelt.formats.gguf.GgufLayout;
 import smelt.formats.gguf.GgufTensor;
 import smelt.formats.safetensors.SafetensorsLayout;
 import smelt.formats.safetensors.TensorEntry;
 
-/// Where every byte of an output file will lie, whatever its format. A file begins with its header;
-/// bytes that are neither header nor tensor are zeros.
+/// Where every byte of a unit's output will lie, whatever its format: one file with all tensors, or
+/// a file for each. A file begins with its header; bytes that are neither header nor tensor are
+/// zeros.
 public sealed interface ShardLayout {
 
   /// A tensor of the file.
@@ -17,13 +25,16 @@ public sealed interface ShardLayout {
   /// @param offset first byte, from the start of the file
   record Part(String name, String type, List<Long> shape, long offset, long bytes) {}
 
-  /// The file's first bytes.
+  /// A file of the unit.
+  record UnitFile(String name, long bytes) {}
+
+  /// The first bytes of a file with tensors.
   byte[] header();
 
-  /// Size of the whole file in bytes.
+  /// Size in bytes of all files together.
   long fileSize();
 
-  /// All tensors in the order of the file.
+  /// All tensors, in the order of the file where there is one.
   List<Part> parts();
 
   /// A tensor by its name.
@@ -94,6 +105,71 @@ public sealed interface ShardLayout {
           tensor.dims(),
           layout.offset(tensor),
           tensor.bytes());
+    }
+  }
+
+  /// A tree of files without headers, each with one tensor.
+  ///
+  /// @param tensors by name, in the order of the work
+  record Tree(SequencedMap<String, Leaf> tensors) implements ShardLayout {
+
+    /// A tensor and the file that holds it.
+    ///
+    /// @param path within the tree, such as `_layer_3/_numa_0/NAME`
+    public record Leaf(String path, Part part) {}
+
+    public Tree {
+      tensors = Collections.unmodifiableSequencedMap(new LinkedHashMap<>(tensors));
+    }
+
+    static Tree of(List<Leaf> leaves) {
+      SequencedMap<String, Leaf> tensors = new LinkedHashMap<>();
+      leaves.forEach(leaf -> tensors.put(leaf.part().name(), leaf));
+      return new Tree(tensors);
+    }
+
+    /// The file that holds a tensor, within the tree.
+    ///
+    /// @throws java.util.NoSuchElementException if the tree holds no such tensor
+    public String path(String tensor) {
+      return leaf(tensor).path();
+    }
+
+    /// Folders directly below the tree's root.
+    public SequencedSet<String> folders() {
+      return tensors.values().stream()
+          .map(leaf -> leaf.path().substring(0, leaf.path().indexOf('/')))
+          .collect(Collectors.toCollection(LinkedHashSet::new));
+    }
+
+    @Override
+    public byte[] header() {
+      return new byte[0];
+    }
+
+    @Override
+    public long fileSize() {
+      return tensors.values().stream()
+          .mapToLong(leaf -> leaf.part().bytes())
+          .reduce(0, Math::addExact);
+    }
+
+    @Override
+    public List<Part> parts() {
+      return tensors.values().stream().map(Leaf::part).toList();
+    }
+
+    @Override
+    public Part part(String name) {
+      return leaf(name).part();
+    }
+
+    private Leaf leaf(String name) {
+      Leaf leaf = tensors.get(name);
+      if (leaf == null) {
+        throw new NoSuchElementException(name);
+      }
+      return leaf;
     }
   }
 }

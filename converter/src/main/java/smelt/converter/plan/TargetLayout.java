@@ -47,6 +47,11 @@ sealed interface TargetLayout permits CheckpointLayout, ExpertsLayout, GgufFiles
   /// Everything but shards and manifest.
   List<TargetPlan.SmallFile> smallFiles(List<Unit> units, List<TargetPlan.Shard> shards);
 
+  /// The file that lists the others for a runtime, where there is one.
+  default Optional<TargetPlan.Listing> listing(List<TargetPlan.Shard> shards) {
+    return Optional.empty();
+  }
+
   /// The source's tensors that the target has no use for.
   List<Plan.Dropped> dropped();
 

@@ -10,11 +10,12 @@ import java.util.stream.Stream;
 import smelt.converter.DidYouMean;
 import smelt.converter.gguf.GgufOptions;
 import smelt.converter.gguf.GgufTypes;
+import smelt.converter.recipe.ExpertChoices.Form;
 import smelt.formats.experts.ExpertPacker;
 import smelt.formats.gguf.GgmlType;
 
-/// Reads the choices of targets that are no checkpoints: `numa` and `rule` of experts in the order
-/// of a CPU's kernels, `type` and `types` of GGUF.
+/// Reads the choices of targets that are no checkpoints: `numa`, `form` and `rule` of experts in
+/// the order of a CPU's kernels, `type` and `types` of GGUF.
 final class ChoicesReader {
 
   private static final List<String> TYPES =
@@ -33,11 +34,13 @@ final class ChoicesReader {
             "rule",
             Map.of("exact", ExpertPacker.Rule.EXACT, "upstream", ExpertPacker.Rule.UPSTREAM),
             ExpertPacker.Rule.EXACT);
+    Form form =
+        fields.choice("form", Map.of("merged", Form.MERGED, "tree", Form.TREE), Form.MERGED);
     List<ExpertChoices> choices = new ArrayList<>();
     for (YamlNode item : fields.items("numa")) {
-      nodes(item).ifPresent(nodes -> choices.add(new ExpertChoices(nodes, rule)));
+      nodes(item).ifPresent(nodes -> choices.add(new ExpertChoices(nodes, form, rule)));
     }
-    return choices.isEmpty() ? List.of(new ExpertChoices(1, rule)) : choices;
+    return choices.isEmpty() ? List.of(new ExpertChoices(1, form, rule)) : choices;
   }
 
   private Optional<Integer> nodes(YamlNode item) {

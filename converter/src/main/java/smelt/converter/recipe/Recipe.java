@@ -80,6 +80,7 @@ public record Recipe(
         }
         case EXPERTS -> {
           entry.put("numa", spec.experts().numa());
+          entry.put("form", spec.experts().form().name().toLowerCase(Locale.ROOT));
           entry.put("rule", spec.experts().rule().name().toLowerCase(Locale.ROOT));
         }
         case GGUF -> {

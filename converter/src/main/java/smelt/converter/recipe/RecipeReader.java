@@ -22,7 +22,17 @@ final class RecipeReader {
   private static final List<String> KEYS =
       List.of("name", "description", "targets", "mtp", "copy_code", "shard_size", "bounds");
   private static final List<String> TARGET_KEYS =
-      List.of("target", "scales", "keep", "quantize", "bounds", "numa", "rule", "type", "types");
+      List.of(
+          "target",
+          "scales",
+          "keep",
+          "quantize",
+          "bounds",
+          "numa",
+          "form",
+          "rule",
+          "type",
+          "types");
   private static final List<String> TARGET_NAMES =
       Stream.of(Target.values()).map(Target::label).toList();
   private static final Pattern NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}");
@@ -197,6 +207,7 @@ final class RecipeReader {
     }
     if (target.kind() != Target.Kind.EXPERTS) {
       refuse(fields, "numa", target, "only targets of experts are cut for NUMA nodes");
+      refuse(fields, "form", target, "only targets of experts have a choice");
       refuse(fields, "rule", target, "only targets of experts have a choice");
     }
     if (target.kind() != Target.Kind.GGUF) {

@@ -76,6 +76,7 @@ public record TargetSpec(
       case EXPERTS ->
           target.label()
               + (experts.numa() == 1 ? "" : "-numa" + experts.numa())
+              + (experts.form() == ExpertChoices.Form.MERGED ? "" : "-tree")
               + (experts.rule() == ExpertPacker.Rule.EXACT ? "" : "-upstream");
       case GGUF ->
           target.label()

@@ -9,6 +9,7 @@ import java.util.Optional;
 import smelt.converter.ByteSize;
 import smelt.converter.RefusedException;
 import smelt.converter.plan.Plan;
+import smelt.converter.plan.ShardLayout;
 import smelt.converter.plan.TargetPlan;
 
 /// Compares what a plan will write with the room there is, before anything is written.
@@ -50,10 +51,13 @@ public final class DiskSpace {
       for (TargetPlan target : plan.targets()) {
         Optional<TargetPlan.Shard> shard = target.shard(u);
         if (shard.isPresent()) {
-          long size = shard.get().layout().fileSize();
-          Path file = output.resolve(target.folder()).resolve(shard.get().name());
-          unit += size;
-          present += Occupancy.hasSize(file, size) ? size : 0;
+          Path folder = output.resolve(target.folder());
+          for (ShardLayout.UnitFile file : shard.get().files()) {
+            unit += file.bytes();
+            present +=
+                Occupancy.hasSize(folder.resolve(file.name()), file.bytes()) ? file.bytes() : 0;
+            files++;
+          }
         }
       }
       boolean done = present == unit && OutputFolder.hasReceipt(output, plan.units().get(u));
@@ -67,6 +71,7 @@ public final class DiskSpace {
     }
     for (TargetPlan target : plan.targets()) {
       bytes = Math.addExact(bytes, 2 * target.manifestBytes());
+      bytes = Math.addExact(bytes, target.listing().map(TargetPlan.Listing::bytes).orElse(0L));
       for (TargetPlan.SmallFile file : target.smallFiles()) {
         bytes += file.bytes().length;
       }

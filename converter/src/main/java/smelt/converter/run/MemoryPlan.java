@@ -7,6 +7,7 @@ import smelt.converter.ByteSize;
 import smelt.converter.RefusedException;
 import smelt.converter.plan.Job;
 import smelt.converter.plan.Plan;
+import smelt.converter.plan.ShardLayout;
 import smelt.converter.plan.Unit;
 import smelt.formats.ElementType;
 import smelt.formats.checkpoint.SourceTensor;
@@ -84,11 +85,21 @@ public record MemoryPlan(
         buffers = buffers.max(buffers(job, tileBytes));
         tensors += 1;
         for (Job.Output output : job.outputs()) {
-          tensors += Math.ceilDiv(output.tensors().size(), 2);
+          tensors += records(plan, output);
         }
       }
     }
     return new MemoryPlan(threads, tileBytes, buffers, PROGRAM_BYTES, tensors * BYTES_PER_TENSOR);
+  }
+
+  /// How many tensors an output counts for. Codes and their scales count as one, except where each
+  /// is a file of its own, with a path and a digest.
+  private static int records(Plan plan, Job.Output output) {
+    int tensors = output.tensors().size();
+    boolean files =
+        plan.targets().get(output.target()).shards().stream()
+            .anyMatch(shard -> shard.layout() instanceof ShardLayout.Tree);
+    return files ? tensors : Math.ceilDiv(tensors, 2);
   }
 
   private static Buffers buffers(Job job, long tileBytes) {

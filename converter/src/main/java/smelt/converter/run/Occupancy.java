@@ -5,17 +5,23 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import smelt.converter.OutputConflictException;
 import smelt.converter.plan.Plan;
+import smelt.converter.plan.ShardLayout;
 import smelt.converter.plan.TargetPlan;
 
 /// Looks at what lies in an output folder, changes nothing, and refuses what a run must not touch.
 final class Occupancy {
+
+  private static final int STRAYS_NAMED = 10;
 
   private Occupancy() {}
 
@@ -119,7 +125,7 @@ final class Occupancy {
     for (TargetPlan target : plan.targets()) {
       Path folder = path.resolve(target.folder());
       for (TargetPlan.Shard shard : target.shards()) {
-        if (!hasSize(folder.resolve(shard.name()), shard.layout().fileSize())) {
+        if (!hasAllFiles(folder, shard)) {
           return false;
         }
       }
@@ -127,6 +133,22 @@ final class Occupancy {
         if (!hasSize(folder.resolve(file.name()), file.bytes().length)) {
           return false;
         }
+      }
+      if (target.listing().isPresent()) {
+        TargetPlan.Listing listing = target.listing().get();
+        if (!hasSize(folder.resolve(listing.name()), listing.bytes())) {
+          return false;
+        }
+      }
+    }
+    return true;
+  }
+
+  /// Whether every file of a shard is in the target's folder with its size.
+  static boolean hasAllFiles(Path folder, TargetPlan.Shard shard) throws IOException {
+    for (ShardLayout.UnitFile file : shard.files()) {
+      if (!hasSize(folder.resolve(file.name()), file.bytes())) {
+        return false;
       }
     }
     return true;
@@ -140,31 +162,52 @@ final class Occupancy {
   static void refuseStrays(Path folder, TargetPlan target) throws IOException {
     Set<String> known = new HashSet<>(names(target));
     known.add(OutputFolder.WORK);
-    List<String> strays;
-    try (Stream<Path> files = Files.list(folder)) {
-      strays =
-          files
-              .map(f -> f.getFileName().toString())
-              .filter(n -> !known.contains(n))
-              .sorted()
-              .toList();
+    List<String> strays = new ArrayList<>(others(folder, known));
+    for (String root : trees(target)) {
+      strays.addAll(TreeFolder.strays(folder.resolve(root), root, target));
     }
     if (!strays.isEmpty()) {
       throw new OutputConflictException(
           folder.toString(),
-          "files that are not of this conversion: " + String.join(", ", strays),
+          "files that are not of this conversion: " + named(strays),
           "only what the plan names",
           "move them away and run the same command again");
     }
   }
 
-  /// Names of all files that a target's folder will hold.
+  private static String named(List<String> strays) {
+    String first = String.join(", ", strays.subList(0, Math.min(STRAYS_NAMED, strays.size())));
+    return strays.size() > STRAYS_NAMED
+        ? first + " and " + (strays.size() - STRAYS_NAMED) + " more"
+        : first;
+  }
+
+  private static List<String> others(Path folder, Set<String> known) throws IOException {
+    try (Stream<Path> files = Files.list(folder)) {
+      return files
+          .map(f -> f.getFileName().toString())
+          .filter(n -> !known.contains(n))
+          .sorted()
+          .toList();
+    }
+  }
+
+  /// Names of the folders in a target's folder that hold trees.
+  static Set<String> trees(TargetPlan target) {
+    return target.shards().stream()
+        .filter(shard -> shard.layout() instanceof ShardLayout.Tree)
+        .map(TargetPlan.Shard::name)
+        .collect(Collectors.toCollection(TreeSet::new));
+  }
+
+  /// Names directly in a target's folder.
   static List<String> names(TargetPlan target) {
     return Stream.of(
             target.shards().stream().map(TargetPlan.Shard::name),
             target.smallFiles().stream().map(TargetPlan.SmallFile::name),
             Stream.of(TargetPlan.MANIFEST))
         .flatMap(names -> names)
+        .distinct()
         .toList();
   }
 }

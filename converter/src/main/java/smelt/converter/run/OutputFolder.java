@@ -1,11 +1,12 @@
 package smelt.converter.run;
 
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.DigestOutputStream;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
@@ -89,8 +90,12 @@ public final class OutputFolder implements AutoCloseable {
     for (TargetPlan target : plan.targets()) {
       prepare(path.resolve(target.folder()), target);
     }
-    for (Path folder : targetFolders()) {
+    for (TargetPlan target : plan.targets()) {
+      Path folder = path.resolve(target.folder());
       Files.deleteIfExists(folder.resolve(TargetPlan.MANIFEST));
+      if (target.listing().isPresent()) {
+        Files.deleteIfExists(folder.resolve(target.listing().get().name()));
+      }
     }
     if (!Files.exists(digestFile)) {
       AtomicFile.writeWhole(digestFile, (planDigest + "\n").getBytes(StandardCharsets.UTF_8));
@@ -101,6 +106,8 @@ public final class OutputFolder implements AutoCloseable {
           Receipt.read(receiptFolder(), planDigest, plan.units().get(u).number());
       if (receipt.isPresent() && isProven(u, receipt.get(), source)) {
         receipts.put(u, receipt.get());
+      } else {
+        Receipt.remove(receiptFolder(), plan.units().get(u).number());
       }
     }
   }
@@ -111,11 +118,14 @@ public final class OutputFolder implements AutoCloseable {
     for (String name : Occupancy.names(target)) {
       AtomicFile.removePart(folder.resolve(name));
     }
+    for (String root : Occupancy.trees(target)) {
+      TreeFolder.prepare(folder, root, target);
+    }
     Occupancy.refuseStrays(folder, target);
   }
 
   /// Makes a folder that outlasts a power failure.
-  private static void makeFolder(Path folder) throws IOException {
+  static void makeFolder(Path folder) throws IOException {
     if (!Files.isDirectory(folder)) {
       Path parent = folder.toAbsolutePath().getParent();
       makeFolder(parent);
@@ -145,8 +155,7 @@ public final class OutputFolder implements AutoCloseable {
   private boolean isProven(int target, TargetPlan.Shard shard, Receipt receipt) throws IOException {
     return receipt.shards().stream()
             .anyMatch(d -> d.target() == target && d.name().equals(shard.name()))
-        && Occupancy.hasSize(
-            targetFolders().get(target).resolve(shard.name()), shard.layout().fileSize());
+        && Occupancy.hasAllFiles(targetFolders().get(target), shard);
   }
 
   /// Stamps of the source files that a unit reads, by name.
@@ -226,7 +235,7 @@ public final class OutputFolder implements AutoCloseable {
     for (Receipt receipt : receipts.values()) {
       for (Receipt.ShardDigest shard : receipt.shards()) {
         if (shard.target() == target) {
-          sha256.put(shard.name(), shard.sha256());
+          sha256.putAll(shard.sha256());
           crc32c.putAll(shard.crc32c());
         }
       }
@@ -236,10 +245,23 @@ public final class OutputFolder implements AutoCloseable {
       AtomicFile.writeWhole(folder.resolve(file.name()), file.bytes());
       sha256.put(file.name(), Sha256.hex(file.bytes()));
     }
-    ByteArrayOutputStream manifest =
-        new ByteArrayOutputStream(Math.toIntExact(targetPlan.manifestBytes()));
-    Manifest.write(plan, planDigest, targetPlan, new Manifest.Digests(sha256, crc32c), manifest);
-    AtomicFile.writeWhole(folder.resolve(TargetPlan.MANIFEST), manifest.toByteArray());
+    if (targetPlan.listing().isPresent()) {
+      TargetPlan.Listing listing = targetPlan.listing().get();
+      try (AtomicFile file = AtomicFile.create(folder.resolve(listing.name()), listing.bytes());
+          DigestOutputStream out = new DigestOutputStream(file.output(), Sha256.start())) {
+        listing.write(sha256::get, out);
+        out.flush();
+        file.commit();
+        sha256.put(listing.name(), Sha256.hex(out.getMessageDigest()));
+      }
+    }
+    Path manifest = folder.resolve(TargetPlan.MANIFEST);
+    try (AtomicFile file = AtomicFile.create(manifest, targetPlan.manifestBytes());
+        OutputStream out = file.output()) {
+      Manifest.write(plan, planDigest, targetPlan, new Manifest.Digests(sha256, crc32c), out);
+      out.flush();
+      file.commit();
+    }
   }
 
   private void removeWorkFolder() throws IOException {

@@ -39,10 +39,14 @@ public record Receipt(
   /// One finished shard.
   ///
   /// @param target index of the target in the plan
-  /// @param sha256 of the whole file, in lower-case hex
+  /// @param sha256 of every file, in lower-case hex, by its path in the target's folder
   /// @param crc32c of every tensor, in lower-case hex
   public record ShardDigest(
-      int target, String name, long bytes, String sha256, Map<String, String> crc32c) {}
+      int target,
+      String name,
+      long bytes,
+      Map<String, String> sha256,
+      Map<String, String> crc32c) {}
 
   /// Where a unit's receipt lies in the folder of receipts.
   static Path path(Path folder, int unit) {
@@ -55,6 +59,11 @@ public record Receipt(
     file.writeBytes(digestLine(json));
     file.writeBytes(json);
     AtomicFile.writeWhole(path(folder, unit), file.toByteArray());
+  }
+
+  /// Removes a receipt that no longer tells of what is there.
+  static void remove(Path folder, int unit) throws IOException {
+    Files.deleteIfExists(path(folder, unit));
   }
 
   /// The receipt of a unit, if there is an intact one for this plan.

@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
@@ -114,7 +115,14 @@ class ExpertTargetsTest {
     Converting.with(recipe("  - kt-amx-int8\n")).run(FP8, direct);
     Path repacked = folder.resolve("repacked");
     Converting.with(recipe("  - kt-amx-int8\n")).run(int8, repacked);
-    assertThat(tensors(repacked)).usingRecursiveComparison().isEqualTo(tensors(direct));
+    assertThat(equal(tensors(repacked))).isEqualTo(equal(tensors(direct)));
+  }
+
+  /// Arrays that are equal by what they hold.
+  private static Map<String, ByteBuffer> equal(Map<String, byte[]> tensors) {
+    Map<String, ByteBuffer> equal = new TreeMap<>();
+    tensors.forEach((name, bytes) -> equal.put(name, ByteBuffer.wrap(bytes)));
+    return equal;
   }
 
   @Test

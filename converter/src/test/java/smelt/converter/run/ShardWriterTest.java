@@ -19,7 +19,6 @@ import smelt.converter.plan.ShardLayout;
 import smelt.converter.plan.TargetPlan;
 import smelt.formats.ElementType;
 import smelt.formats.Shape;
-import smelt.formats.files.AtomicFile;
 import smelt.formats.safetensors.SafetensorsLayout;
 
 /// A shard is forced to the disk while it is written.
@@ -38,11 +37,11 @@ class ShardWriterTest {
     int forced;
 
     @Override
-    Future<?> force(AtomicFile file) {
+    Future<?> force(Unforced shard) {
       forced++;
       return forced == 1
           ? CompletableFuture.failedFuture(new IOException("lost a write"))
-          : super.force(file);
+          : super.force(shard);
     }
   }
 

@@ -2,6 +2,8 @@ package smelt.formats.experts;
 
 import java.lang.foreign.MemorySegment;
 import java.util.List;
+import java.util.Optional;
+import java.util.stream.Stream;
 import smelt.formats.checkpoint.Projection;
 
 /// The forms in which KTransformers' CPU kernels read an expert, by the names of its `--kt-method`
@@ -14,16 +16,28 @@ import smelt.formats.checkpoint.Projection;
 /// | `AMXINT4` | [AmxLayout#INT4] | code x 16 x scale |
 /// | `MOE_INT8` | [AoclLayout], panels of 32 rows for gate and up, of 64 for down | code x scale |
 public enum ExpertFormat {
-  AMXINT8(127, 1),
-  AMXINT4(7, 16),
-  MOE_INT8(127, 1);
+  AMXINT8("INT8", 127, 1),
+  AMXINT4("INT4", 7, 16),
+  MOE_INT8("MOE_INT8", 127, 1);
 
+  private final String treeName;
   private final int largest;
   private final float codeStep;
 
-  ExpertFormat(int largest, float codeStep) {
+  ExpertFormat(String treeName, int largest, float codeStep) {
+    this.treeName = treeName;
     this.largest = largest;
     this.codeStep = codeStep;
+  }
+
+  /// What the names of `.kt` files begin with.
+  public String treeName() {
+    return treeName;
+  }
+
+  /// The form of a tree's files; empty where there is no such form.
+  public static Optional<ExpertFormat> ofTreeName(String name) {
+    return Stream.of(values()).filter(format -> format.treeName.equals(name)).findFirst();
   }
 
   /// Largest magnitude of a code.

@@ -1,6 +1,8 @@
 package smelt.formats.files;
 
+import java.io.BufferedOutputStream;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
@@ -39,6 +41,7 @@ public final class AtomicFile implements AutoCloseable {
   private static final long HEAP_CHUNK = 1 << 20;
 
   private static final long NATIVE_CHUNK = 1 << 30;
+  private static final int OUTPUT_CHUNK = 1 << 16;
 
   private final Path target;
   private final Path part;
@@ -120,12 +123,38 @@ public final class AtomicFile implements AutoCloseable {
   public void write(long offset, MemorySegment from) throws IOException {
     requireOpen();
     Objects.checkFromIndexSize(offset, from.byteSize(), size);
-    long chunk = from.isNative() ? NATIVE_CHUNK : HEAP_CHUNK;
+    long chunk = chunk(from);
     for (long done = 0; done < from.byteSize(); done += chunk) {
       long length = Math.min(chunk, from.byteSize() - done);
       fill(offset + done, from.asSlice(done, length).asByteBuffer());
     }
     written.addAndGet(from.byteSize());
+  }
+
+  /// Writes from the first byte on, one after the other. For one thread; flush it before [#commit].
+  /// Closing it does not close the file.
+  public OutputStream output() {
+    return new BufferedOutputStream(new Output(), OUTPUT_CHUNK);
+  }
+
+  private final class Output extends OutputStream {
+    private long at;
+
+    @Override
+    public void write(int b) throws IOException {
+      write(new byte[] {(byte) b}, 0, 1);
+    }
+
+    @Override
+    public void write(byte[] bytes, int offset, int length) throws IOException {
+      AtomicFile.this.write(at, MemorySegment.ofArray(bytes).asSlice(offset, length));
+      at += length;
+    }
+  }
+
+  /// Bytes of a segment that are given to the system at once.
+  static long chunk(MemorySegment from) {
+    return from.isNative() ? NATIVE_CHUNK : HEAP_CHUNK;
   }
 
   private void fill(long offset, ByteBuffer from) throws IOException {
