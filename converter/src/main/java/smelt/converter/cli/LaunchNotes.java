@@ -2,13 +2,13 @@ package smelt.converter.cli;
 
 import java.util.ArrayList;
 import java.util.List;
+import smelt.converter.deploy.Serving;
 import smelt.converter.plan.Job;
 import smelt.converter.plan.Plan;
 import smelt.converter.plan.Unit;
 import smelt.converter.recipe.TargetSpec;
 import smelt.converter.target.Target;
 import smelt.formats.checkpoint.TensorRole;
-import smelt.formats.experts.ExpertFormat;
 
 /// What a runtime must be told at launch because of what the recipe keeps.
 final class LaunchNotes {
@@ -19,9 +19,9 @@ final class LaunchNotes {
     List<String> notes = new ArrayList<>();
     for (int t = 0; t < plan.targets().size(); t++) {
       TargetSpec spec = plan.targets().get(t).spec();
-      spec.target()
-          .expertFormat()
-          .ifPresent(format -> notes.add("note     " + spec.name() + ": " + flags(format, spec)));
+      Serving.kTransformers(spec)
+          .ifPresent(
+              runtime -> notes.add("note     " + spec.name() + ": launch with " + runtime.flags()));
       Target target = plan.targets().get(t).spec().target();
       if (isServedBySglang(target) && sharedDiffersFromRouted(plan, t)) {
         notes.add(
@@ -32,21 +32,6 @@ final class LaunchNotes {
       }
     }
     return notes;
-  }
-
-  /// Nothing in the runtime compares these with the files: with another method or another number of
-  /// nodes it reads them wrongly, without a word.
-  private static String flags(ExpertFormat format, TargetSpec spec) {
-    return "launch with --kt-method "
-        + format
-        + " --kt-threadpool-count "
-        + spec.experts().numa()
-        + " --kt-weight-path "
-        + switch (spec.experts().form()) {
-          case MERGED -> "this folder";
-          case TREE -> "experts/ of this folder";
-        }
-        + " --disable-shared-experts-fusion";
   }
 
   private static boolean isServedBySglang(Target target) {

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import smelt.converter.deploy.Serving;
 import smelt.converter.recipe.Recipe;
 import smelt.converter.recipe.TargetSpec;
 import smelt.converter.target.TargetFormat;
@@ -73,7 +74,39 @@ final class CheckpointLayout implements TargetLayout {
 
   @Override
   public List<Problem> problems() {
-    return rules.problems();
+    List<Problem> problems = new ArrayList<>(rules.problems());
+    spec.sharedWithCpu().ifPresent(nodes -> problems.addAll(unfit(nodes)));
+    return problems;
+  }
+
+  /// What keeps KTransformers from cutting the experts for so many nodes.
+  private List<Problem> unfit(int nodes) {
+    String where = "recipe, target " + spec.target().label() + " with numa: " + nodes;
+    if (checkpoint.config().routedExperts().isEmpty()) {
+      return List.of(
+          new Problem(where, "a model without experts", "routed experts", "remove the key numa"));
+    }
+    List<Problem> problems = new ArrayList<>();
+    int step = Serving.step(spec.target());
+    int hidden = checkpoint.config().hiddenSize();
+    int width = checkpoint.config().moeIntermediateSize();
+    if (hidden % step != 0) {
+      problems.add(
+          new Problem(
+              where,
+              "hidden size " + hidden,
+              "a multiple of " + step,
+              "take a target of packed experts, or serve the checkpoint from the GPU alone"));
+    }
+    if (width % nodes != 0 || width / nodes % step != 0) {
+      problems.add(
+          new Problem(
+              where,
+              "experts of width " + width,
+              "a multiple of " + step + " for each node, so of " + (long) step * nodes,
+              "take fewer nodes"));
+    }
+    return problems;
   }
 
   @Override

@@ -51,7 +51,12 @@ public final class Planner {
     }
     Plan plan =
         new Plan(
-            SourceSummary.of(checkpoint), recipe, units, targets, dropped, sideFiles.leftOut());
+            SourceSummary.of(checkpoint),
+            recipe,
+            units,
+            Deployments.added(checkpoint, units, targets),
+            dropped,
+            sideFiles.leftOut());
     return withManifestSizes(plan);
   }
 

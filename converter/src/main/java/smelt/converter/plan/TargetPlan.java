@@ -98,6 +98,11 @@ public record TargetPlan(
     return shards.stream().filter(shard -> shard.unit() == unit).findFirst();
   }
 
+  TargetPlan withSmallFiles(List<SmallFile> files) {
+    return new TargetPlan(
+        spec, folder, shards, files, listing, dropped, leftOut, notes, manifestBytes);
+  }
+
   TargetPlan withManifestBytes(long bytes) {
     return new TargetPlan(
         spec, folder, shards, smallFiles, listing, dropped, leftOut, notes, bytes);

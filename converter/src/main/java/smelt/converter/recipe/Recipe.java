@@ -77,6 +77,7 @@ public record Recipe(
         case CHECKPOINT -> {
           texts(entry.putArray("keep"), spec.keep());
           texts(entry.putArray("quantize"), spec.quantize());
+          spec.sharedWithCpu().ifPresent(nodes -> entry.put("numa", nodes));
         }
         case EXPERTS -> {
           entry.put("numa", spec.experts().numa());

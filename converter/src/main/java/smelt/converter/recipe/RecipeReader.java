@@ -5,6 +5,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -186,8 +187,26 @@ final class RecipeReader {
       return List.of();
     }
     TargetSpec spec =
-        new TargetSpec(target.get(), scales, keep, quantize, bounds, ExpertChoices.DEFAULT, gguf);
-    return experts.stream().map(spec::with).toList();
+        new TargetSpec(
+            target.get(),
+            scales,
+            keep,
+            quantize,
+            bounds,
+            ExpertChoices.DEFAULT,
+            gguf,
+            sharedWithCpu(fields, target.get(), experts));
+    return target.get().kind() == Target.Kind.EXPERTS
+        ? experts.stream().map(spec::with).toList()
+        : List.of(spec);
+  }
+
+  /// Under `numa` of a checkpoint: one number.
+  private OptionalInt sharedWithCpu(Fields fields, Target target, List<ExpertChoices> experts) {
+    if (target.kind() != Target.Kind.CHECKPOINT || fields.node("numa").isEmpty()) {
+      return OptionalInt.empty();
+    }
+    return OptionalInt.of(experts.getFirst().numa());
   }
 
   private void checkAllowed(Fields fields, Target target) {
@@ -206,7 +225,11 @@ final class RecipeReader {
       }
     }
     if (target.kind() != Target.Kind.EXPERTS) {
-      refuse(fields, "numa", target, "only targets of experts are cut for NUMA nodes");
+      if (!TargetSpec.servesFromCpu(target)) {
+        refuse(fields, "numa", target, "KTransformers does not compute with its experts");
+      } else if (fields.items("numa").size() > 1) {
+        refuse(fields, "numa", target, "one number: the runtime cuts it when it loads it");
+      }
       refuse(fields, "form", target, "only targets of experts have a choice");
       refuse(fields, "rule", target, "only targets of experts have a choice");
     }

@@ -24,8 +24,10 @@ public final class Recipes {
   private static final List<String> SEVERAL_TARGETS =
       List.of(
           "gpu-int8-and-fp8",
+          "ktransformers-fp8",
           "ktransformers-int4",
           "ktransformers-int8",
+          "ktransformers-rawint4",
           "llamacpp-q4",
           "llamacpp-q8");
 

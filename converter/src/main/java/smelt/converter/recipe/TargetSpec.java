@@ -3,6 +3,7 @@ package smelt.converter.recipe;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.OptionalInt;
 import smelt.converter.gguf.GgufOptions;
 import smelt.converter.target.Target;
 import smelt.converter.target.Target.Kind;
@@ -19,6 +20,8 @@ import smelt.formats.gguf.GgmlType;
 /// @param bounds what the result is to hold when it is verified
 /// @param experts choices of a target of experts alone, else the default
 /// @param gguf choices of `gguf`, else the default
+/// @param sharedWithCpu into how many NUMA nodes KTransformers cuts the experts of this checkpoint
+///   when it loads them; empty where it does not
 public record TargetSpec(
     Target target,
     Optional<ScaleFormat> scales,
@@ -26,7 +29,8 @@ public record TargetSpec(
     List<Selector> quantize,
     Optional<BoundsSpec> bounds,
     ExpertChoices experts,
-    GgufOptions gguf) {
+    GgufOptions gguf,
+    OptionalInt sharedWithCpu) {
 
   /// The type of GGUF files whose recipe names none.
   public static final GgufOptions DEFAULT_GGUF = GgufOptions.of(GgmlType.Q8_0);
@@ -48,24 +52,26 @@ public record TargetSpec(
         List.of(),
         Optional.empty(),
         ExpertChoices.DEFAULT,
-        DEFAULT_GGUF);
+        DEFAULT_GGUF,
+        OptionalInt.empty());
   }
 
   /// The same target with these choices.
   public TargetSpec with(ExpertChoices choices) {
-    return new TargetSpec(target, scales, keep, quantize, bounds, choices, gguf);
+    return new TargetSpec(target, scales, keep, quantize, bounds, choices, gguf, sharedWithCpu);
   }
 
   /// The same target with these choices.
   public TargetSpec with(GgufOptions options) {
-    return new TargetSpec(target, scales, keep, quantize, bounds, experts, options);
+    return new TargetSpec(target, scales, keep, quantize, bounds, experts, options, sharedWithCpu);
   }
 
   /// The same target, with these bounds unless it has its own.
   TargetSpec withBounds(BoundsSpec forAll) {
     return bounds.isPresent()
         ? this
-        : new TargetSpec(target, scales, keep, quantize, Optional.of(forAll), experts, gguf);
+        : new TargetSpec(
+            target, scales, keep, quantize, Optional.of(forAll), experts, gguf, sharedWithCpu);
   }
 
   /// The name of the target's folder: its label, and what sets it apart from the same target with
@@ -88,6 +94,24 @@ public record TargetSpec(
 
   static boolean choosesScales(Target target) {
     return target == Target.FP8_BLOCK;
+  }
+
+  /// Whether KTransformers computes with the experts of such a checkpoint as they are.
+  static boolean servesFromCpu(Target target) {
+    return switch (target) {
+      case BF16, FP8_BLOCK, CT_FP8_CHANNEL, RAWINT4 -> true;
+      case CT_FP8_BLOCK,
+          INT8_CHANNEL,
+          INT8_BLOCK,
+          CT_INT8,
+          ASCEND_W8A8,
+          CT_W4A16,
+          KT_AMX_INT8,
+          KT_AMX_INT4,
+          KT_AOCL_INT8,
+          GGUF ->
+          false;
+    };
   }
 
   /// Whether the recipe may name tensors to keep and to quantize.

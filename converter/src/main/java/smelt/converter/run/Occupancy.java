@@ -160,9 +160,20 @@ final class Occupancy {
 
   /// A file that the plan does not know would become part of the model.
   static void refuseStrays(Path folder, TargetPlan target) throws IOException {
-    Set<String> known = new HashSet<>(names(target));
+    List<Path> paths = names(target).stream().map(Path::of).toList();
+    Set<String> known = new HashSet<>();
+    paths.forEach(path -> known.add(path.getName(0).toString()));
     known.add(OutputFolder.WORK);
     List<String> strays = new ArrayList<>(others(folder, known));
+    for (Path inner : innerFolders(paths)) {
+      if (Files.isDirectory(folder.resolve(inner))) {
+        Set<String> own = new HashSet<>();
+        paths.stream()
+            .filter(path -> inner.equals(path.getParent()))
+            .forEach(path -> own.add(path.getFileName().toString()));
+        others(folder.resolve(inner), own).forEach(name -> strays.add(inner + "/" + name));
+      }
+    }
     for (String root : trees(target)) {
       strays.addAll(TreeFolder.strays(folder.resolve(root), root, target));
     }
@@ -173,6 +184,13 @@ final class Occupancy {
           "only what the plan names",
           "move them away and run the same command again");
     }
+  }
+
+  private static Set<Path> innerFolders(List<Path> paths) {
+    return paths.stream()
+        .filter(path -> path.getNameCount() > 1)
+        .map(Path::getParent)
+        .collect(Collectors.toCollection(TreeSet::new));
   }
 
   private static String named(List<String> strays) {
@@ -200,7 +218,7 @@ final class Occupancy {
         .collect(Collectors.toCollection(TreeSet::new));
   }
 
-  /// Names directly in a target's folder.
+  /// Paths within a target's folder of what lies in it: files, and the folders that hold trees.
   static List<String> names(TargetPlan target) {
     return Stream.of(
             target.shards().stream().map(TargetPlan.Shard::name),

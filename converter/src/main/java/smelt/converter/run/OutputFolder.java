@@ -242,7 +242,9 @@ public final class OutputFolder implements AutoCloseable {
     }
     Occupancy.refuseStrays(folder, targetPlan);
     for (TargetPlan.SmallFile file : targetPlan.smallFiles().reversed()) {
-      AtomicFile.writeWhole(folder.resolve(file.name()), file.bytes());
+      Path path = folder.resolve(file.name());
+      makeFolder(path.getParent());
+      AtomicFile.writeWhole(path, file.bytes());
       sha256.put(file.name(), Sha256.hex(file.bytes()));
     }
     if (targetPlan.listing().isPresent()) {
