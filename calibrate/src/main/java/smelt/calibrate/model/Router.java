@@ -44,7 +44,7 @@ final class Router {
     score(logits);
     int[] experts = new int[rule.chosen()];
     for (int rank = 0; rank < experts.length; rank++) {
-      experts[rank] = forced.routing().expert(token - forced.firstToken(), rank);
+      experts[rank] = forced.expert(token, rank);
     }
     weigh(experts, into, token);
   }

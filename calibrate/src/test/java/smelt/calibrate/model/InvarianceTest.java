@@ -168,6 +168,19 @@ class InvarianceTest {
     assertThat(half.routings().get(1).expert(10, 3)).isEqualTo(15);
   }
 
+  @Test
+  void expertsCanBePrescribedForSeveralCopiesOfTheText() throws IOException {
+    Routing chosen = SampleRun.of(sample(), List.of(ids(10, 8)), SCALAR).routings().get(1);
+    Forced forced = new Forced(10, 2, chosen);
+    assertThat(forced.covers(9)).isFalse();
+    assertThat(forced.covers(29)).isTrue();
+    assertThat(forced.covers(30)).isFalse();
+    for (int rank = 0; rank < 4; rank++) {
+      assertThat(forced.expert(13, rank)).isEqualTo(chosen.expert(3, rank));
+      assertThat(forced.expert(23, rank)).isEqualTo(chosen.expert(3, rank));
+    }
+  }
+
   private static void assertClose(float[][] found, float[][] expected, float tolerance) {
     assertThat(found.length).isEqualTo(expected.length);
     float worst = 0;

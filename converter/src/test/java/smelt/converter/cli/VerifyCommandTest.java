@@ -66,7 +66,7 @@ class VerifyCommandTest {
         verify(
             made.resolve("int8"),
             "--tokens",
-            "4096",
+            "2048",
             "--sequence-length",
             "128",
             "--bound",

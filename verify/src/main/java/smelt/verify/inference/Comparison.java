@@ -26,7 +26,7 @@ import smelt.verify.stats.Sequences;
 /// |---|---|
 /// | `0 .. S` | free: the result by itself |
 /// | `S .. 2S` | forced: as free, but each token goes to the experts that the source chose |
-/// | `2S .. 3S` | local: before each layer they are set to what the source's path has there, so that behind it they show that layer's own error |
+/// | `2S .. 3S` | local: as forced, but before each layer they are set to what the source's path has there, so that behind it they show the error of that layer's own arithmetic |
 ///
 /// Text comes in rounds, as many sequences at a time as memory allows; each round reads both models
 /// once. Figures are over all rounds so far.

@@ -46,7 +46,8 @@ final class LayerSums {
     local.addSignal(batch, first, round.sourceHidden(), round.localHidden());
     long tokens = batch.tokens();
     LayerOptions options =
-        new LayerOptions(activations, chosen.map(routing -> new Forced(tokens, routing)));
+        new LayerOptions(
+            activations, chosen.map(routing -> new Forced(tokens, Round.PATHS - 1, routing)));
     Optional<Routing> other = result.layer(layer, round.result(), options);
     free.addSignal(batch, first, round.sourceHidden());
     free.addNoise(batch, first, round.sourceHidden(), round.freeHidden());

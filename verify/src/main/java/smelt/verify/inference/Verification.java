@@ -12,7 +12,6 @@ import smelt.calibrate.model.Activations;
 import smelt.calibrate.model.ModelSpec;
 import smelt.formats.BadInputException;
 import smelt.formats.checkpoint.Checkpoint;
-import smelt.formats.checkpoint.TensorRole;
 import smelt.formats.checkpoint.Weight;
 import smelt.formats.codec.Kernels;
 import smelt.formats.source.ModelSource;
@@ -169,8 +168,9 @@ public final class Verification {
   /// @throws BadInputException if the models cannot be compared, or the source's own numbers are
   ///   not finite
   public QualityReport run(About about) throws IOException {
-    watcher.starts(bytes(), 1 + (long) plan.rounds() * (layers() + 1));
-    progress.begin(comparedBytes());
+    ReadBytes bytes = ReadBytes.of(source.checkpoint(), result.checkpoint());
+    watcher.starts(bytes.all(plan.rounds()), 1 + (long) plan.rounds() * (layers() + 1));
+    progress.begin(bytes.compared());
     TensorComparison.Result tensors = compareTensors();
     ModelChanges changes = changes(tensors);
     Activations served = served();
@@ -197,7 +197,7 @@ public final class Verification {
     Optional<Inference.Ended> ended =
         broken > 0 || request.sequences().isEmpty()
             ? Optional.empty()
-            : Optional.of(infer(activations, judging));
+            : Optional.of(infer(activations, judging, bytes));
     return report(about, activations, judging, ended);
   }
 
@@ -211,30 +211,6 @@ public final class Verification {
 
   private int layers() {
     return ModelSpec.of(source.checkpoint()).layerCount();
-  }
-
-  /// Bytes that will be read: both models for the tensor check and once a round.
-  private long bytes() {
-    return Math.addExact(comparedBytes(), Math.multiplyExact(plan.rounds(), roundBytes()));
-  }
-
-  private long comparedBytes() {
-    return TensorComparison.bytes(source.checkpoint(), result.checkpoint());
-  }
-
-  private long roundBytes() {
-    return Math.addExact(usedBytes(source.checkpoint()), usedBytes(result.checkpoint()));
-  }
-
-  /// Bytes of the weights that inference reads: those of MTP layers it does not. Of the embedding
-  /// it reads some rows only.
-  private static long usedBytes(Checkpoint model) {
-    ModelSpec spec = ModelSpec.of(model);
-    return model.weights().stream()
-        .filter(weight -> weight.role().layer().orElse(0) < spec.layerCount())
-        .filter(weight -> spec.tiedHead() || !(weight.role() instanceof TensorRole.Embedding))
-        .mapToLong(Weight::bytes)
-        .reduce(0, Math::addExact);
   }
 
   private TensorComparison.Result compareTensors() throws IOException {
@@ -269,10 +245,11 @@ public final class Verification {
     return changes;
   }
 
-  private Inference.Ended infer(Activations activations, Judging judging) throws IOException {
+  private Inference.Ended infer(Activations activations, Judging judging, ReadBytes bytes)
+      throws IOException {
     double klBound = judging.bounds().values().getOrDefault(Metric.MEAN_KL, 0.0);
     Inference.Ended ended =
-        new Inference(tools, watcher, progress, roundBytes())
+        new Inference(tools, watcher, progress, bytes.round())
             .run(
                 source,
                 result,

@@ -7,7 +7,8 @@ import java.util.OptionalDouble;
 /// nothing differs.
 ///
 /// @param layer number, from 0
-/// @param localDb of what the layer adds to the hidden state, both given the source path's input
+/// @param localDb of what the layer adds to the hidden state, given the source path's input and
+///   experts
 /// @param localLimitDb one-sided lower limit of `localDb`, at the verdict's level, when whole
 ///   documents are drawn; empty where there are too few
 /// @param freeDb of the hidden state behind the layer, each path on its own

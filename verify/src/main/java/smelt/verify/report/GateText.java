@@ -26,7 +26,8 @@ final class GateText {
           "How much more the text surprises the result than the original. 1 means no change.";
       case WEIGHT_SQNR ->
           "Signal to error of the worst quantized weight. 6 dB more halve the error.";
-      case LAYER_SQNR -> "Signal to error of what the worst layer adds, given the same input.";
+      case LAYER_SQNR ->
+          "Signal to error of what the worst layer adds, given the same input and experts.";
       case ROUTED_MASS ->
           "How much routing weight still goes to the same experts, in the worst layer.";
       case BIT_EXACT -> "How many weights decode to exactly the original's bits.";

@@ -102,8 +102,9 @@ final class QualityHtml {
     section(
         "layers",
         "Layer by layer",
-        "Local: the error that a layer adds to the same input. Free and forced: the error that has"
-            + " gathered behind it, with its own experts and with the source's.");
+        "Local: the error that a layer adds to the same input, with the source's experts. Free and"
+            + " forced: the error that has gathered behind it, with its own experts and with the"
+            + " source's.");
     page.open("div", "class", "pair").line();
     figure(
         "Signal to error of the hidden state",
