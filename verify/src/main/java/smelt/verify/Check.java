@@ -13,6 +13,7 @@ import java.util.Set;
 import java.util.stream.Stream;
 import smelt.formats.BadInputException;
 import smelt.formats.checkpoint.SourceTensor;
+import smelt.formats.gguf.GgufParts;
 import smelt.formats.source.ModelSource;
 import smelt.formats.source.ModelSources;
 
@@ -38,14 +39,17 @@ public final class Check {
           .flatMap(List::stream)
           .toList();
 
+  private static final List<Rule> GGUF_RULES =
+      Stream.concat(GgufRules.rules().stream(), ManifestRules.untyped().stream()).toList();
+
   private Check() {}
 
   /// All rules, in the order in which they run.
   public static List<RuleText> rules() {
-    return RULES.stream().map(Rule::text).toList();
+    return Stream.concat(RULES.stream(), GgufRules.rules().stream()).map(Rule::text).toList();
   }
 
-  /// Checks a folder, a cache snapshot, or a plain archive of either.
+  /// Checks a folder, a cache snapshot, a plain archive of either, or GGUF files.
   ///
   /// @param runtimes whom it is for; empty for all that could load what the checkpoint declares
   /// @throws BadInputException if it cannot be read as a model at all
@@ -71,19 +75,22 @@ public final class Check {
 
   private static CheckReport run(Facts read, Set<ServingRuntime> asked, CheckOptions options)
       throws IOException {
-    if (read.shards().isEmpty() && read.unreadable().isEmpty() && read.unfinished().isEmpty()) {
+    if (read.kind() instanceof FolderKind.Checkpoint
+        && read.shards().isEmpty()
+        && read.unreadable().isEmpty()
+        && read.unfinished().isEmpty()) {
       throw new BadInputException(
           read.source().location(),
           "no *.safetensors file",
           "the shards of a model",
           "name the folder that holds config.json and the weights");
     }
-    Facts facts = options.readData() ? read.with(DataScan.run(read, options.threads())) : read;
+    Facts facts = options.readData() ? read.scanned(options.threads()) : read;
     Set<ServingRuntime> runtimes = asked.isEmpty() ? derived(facts) : EnumSet.copyOf(asked);
     List<Finding> findings = new ArrayList<>();
     List<String> passed = new ArrayList<>();
     List<CheckReport.Skipped> skipped = new ArrayList<>();
-    for (Rule rule : RULES) {
+    for (Rule rule : rules(facts.kind())) {
       if (rule.text().runtimes().stream().noneMatch(runtimes::contains)) {
         skipped.add(new CheckReport.Skipped(rule.name(), "for other runtimes"));
         continue;
@@ -108,6 +115,13 @@ public final class Check {
         figures(facts));
   }
 
+  private static List<Rule> rules(FolderKind kind) {
+    return switch (kind) {
+      case FolderKind.Checkpoint _ -> RULES;
+      case FolderKind.Gguf _ -> GGUF_RULES;
+    };
+  }
+
   private static Set<ServingRuntime> derived(Facts facts) {
     boolean experts =
         facts.modules().keySet().stream().anyMatch(name -> LinearNames.expert(name).isPresent());
@@ -116,6 +130,9 @@ public final class Check {
   }
 
   private static String why(Facts facts, Set<ServingRuntime> asked, Set<ServingRuntime> runtimes) {
+    if (facts.kind() instanceof FolderKind.Gguf) {
+      return "checked for llama.cpp, because it is GGUF";
+    }
     return asked.isEmpty()
         ? "checked for "
             + ServingRuntime.labels(runtimes)
@@ -127,11 +144,24 @@ public final class Check {
   private static Map<String, Long> figures(Facts facts) {
     Map<String, Long> figures = new LinkedHashMap<>();
     figures.put("files", (long) facts.source().names().size());
-    figures.put("shards", (long) facts.shards().size());
-    figures.put("tensors", (long) facts.tensors().size());
-    figures.put(
-        "tensor_bytes", facts.tensors().values().stream().mapToLong(SourceTensor::bytes).sum());
-    figures.put("quantized_weights", (long) facts.quantized().size());
+    switch (facts.kind()) {
+      case FolderKind.Checkpoint _ -> {
+        figures.put("shards", (long) facts.shards().size());
+        figures.put("tensors", (long) facts.tensors().size());
+        figures.put(
+            "tensor_bytes", facts.tensors().values().stream().mapToLong(SourceTensor::bytes).sum());
+        figures.put("quantized_weights", (long) facts.quantized().size());
+      }
+      case FolderKind.Gguf(GgufFacts gguf) -> {
+        List<GgufParts.Located> tensors = gguf.parts().tensors();
+        figures.put("shards", (long) gguf.parts().parts().size());
+        figures.put("tensors", (long) tensors.size());
+        figures.put("tensor_bytes", gguf.parts().tensorBytes());
+        figures.put(
+            "quantized_weights",
+            tensors.stream().filter(located -> located.tensor().type().isQuantized()).count());
+      }
+    }
     figures.put("data_bytes_read", facts.data().map(DataScan.Result::bytesRead).orElse(0L));
     return figures;
   }

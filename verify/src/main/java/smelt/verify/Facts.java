@@ -13,6 +13,7 @@ import smelt.formats.BadInputException;
 import smelt.formats.Problem;
 import smelt.formats.checkpoint.ModelConfig;
 import smelt.formats.checkpoint.SourceTensor;
+import smelt.formats.gguf.GgufParts;
 import smelt.formats.safetensors.SafetensorsHeader;
 import smelt.formats.safetensors.TensorEntry;
 import smelt.formats.source.ByteSource;
@@ -26,6 +27,7 @@ import smelt.formats.source.ModelSource;
 /// @param tensors by name; of a name that several shards hold, the first
 /// @param copies the other holders of names that occur more than once
 /// @param modules the tensors by module name
+/// @param kind what it lies on disk as
 /// @param unfinished files and folders that only a conversion in progress has
 /// @param data what the scan of the data has found; empty when data was not read
 record Facts(
@@ -40,6 +42,7 @@ record Facts(
     Document<Manifest> manifest,
     Document<Description> description,
     Quantization quantization,
+    FolderKind kind,
     List<String> unfinished,
     Optional<DataScan.Result> data) {
 
@@ -88,11 +91,29 @@ record Facts(
         Manifest.read(source),
         description,
         Quantization.of(config, description),
+        kind(source),
         source.names().stream().filter(Facts::isUnfinished).toList(),
         Optional.empty());
   }
 
-  Facts with(DataScan.Result scanned) {
+  private static FolderKind kind(ModelSource source) throws IOException {
+    return GgufParts.isIn(source)
+        ? new FolderKind.Gguf(new GgufFacts(GgufParts.read(source), Optional.empty()))
+        : new FolderKind.Checkpoint();
+  }
+
+  /// Reads the data.
+  Facts scanned(int threads) throws IOException {
+    return switch (kind) {
+      case FolderKind.Checkpoint _ -> with(DataScan.run(this, threads), kind);
+      case FolderKind.Gguf(GgufFacts gguf) -> {
+        GgufScan.Result found = GgufScan.run(this, gguf.parts());
+        yield with(found.digests(), new FolderKind.Gguf(gguf.with(found.nonFinite())));
+      }
+    };
+  }
+
+  private Facts with(DataScan.Result scanned, FolderKind kind) {
     return new Facts(
         source,
         shards,
@@ -105,6 +126,7 @@ record Facts(
         manifest,
         description,
         quantization,
+        kind,
         unfinished,
         Optional.of(scanned));
   }
@@ -125,6 +147,7 @@ record Facts(
         manifest,
         description,
         quantization,
+        kind,
         List.copyOf(all),
         data);
   }

@@ -63,6 +63,11 @@ final class ManifestRules {
             ManifestRules::fileDigests));
   }
 
+  /// Those that hold for any kind of folder: they do not look at the headers of safetensors.
+  static List<Rule> untyped() {
+    return rules().stream().filter(rule -> !rule.name().equals("manifest-tensors")).toList();
+  }
+
   private static void finished(Facts facts, Findings out) {
     for (String trace : facts.unfinished()) {
       out.fail(

@@ -68,7 +68,7 @@ final class WeightStream implements AutoCloseable {
     long codeBytes = rows * grid.rowBytes();
     fill(weight.codes(), row * grid.rowBytes(), buffer.asSlice(0, codeBytes));
     if (weight.scale().isEmpty()) {
-      return Tile.plain(weight.encoding().type(), buffer, 0, rows, grid.cols());
+      return new Tile(weight.encoding(), buffer, 0, MemorySegment.NULL, 0, rows, grid.cols());
     }
     long scaleBytes = grid.scaleRows(rows) * grid.scaleRowBytes();
     long scaleAt = row / grid.blockRows() * grid.scaleRowBytes();
@@ -131,7 +131,7 @@ final class WeightStream implements AutoCloseable {
       long cols = WeightStream.cols(weight);
       long rowBytes = weight.encoding().codeBytes(cols);
       return switch (weight.encoding()) {
-        case Encoding.Plain _ -> new Grid(cols, rowBytes, 1, 0);
+        case Encoding.Plain _, Encoding.Ggml _ -> new Grid(cols, rowBytes, 1, 0);
         case Encoding.Channel c -> new Grid(cols, rowBytes, 1, c.scaleType().bytes(1));
         case Encoding.Block b -> {
           long perRow = b.scaleShape(Shape.of(1, cols)).orElseThrow().elements();

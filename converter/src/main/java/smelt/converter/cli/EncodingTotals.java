@@ -50,6 +50,7 @@ final class EncodingTotals {
           channel.type() + " per channel, " + channel.scaleType() + " scales";
       case Encoding.Int4 int4 ->
           "INT4 in groups of " + int4.group() + ", " + int4.scaleType() + " scales";
+      case Encoding.Ggml ggml -> ggml.blocks().name();
     };
   }
 }

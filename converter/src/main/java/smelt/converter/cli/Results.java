@@ -1,27 +1,33 @@
 package smelt.converter.cli;
 
 import java.io.IOException;
+import java.util.List;
 import java.util.Optional;
 import smelt.calibrate.model.ActivationScheme;
 import smelt.calibrate.model.Activations;
+import smelt.converter.gguf.GgufCheckpoint;
 import smelt.formats.ElementType;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.checkpoint.TensorRole;
 import smelt.formats.checkpoint.Weight;
 import smelt.formats.experts.ExpertFormat;
 import smelt.formats.experts.PackedExperts;
+import smelt.formats.gguf.GgufParts;
 import smelt.formats.source.ModelSource;
 import smelt.verify.inference.Verification;
 import smelt.verify.quality.Profile;
 
-/// The result that a verification reads: a checkpoint, or experts in the order of a CPU's kernels
-/// beside the model they were packed from.
+/// The result that a verification reads: a checkpoint, GGUF, or experts in the order of a CPU's
+/// kernels beside the model they were packed from.
 ///
 /// @param usual the profile where the user names none; empty: what the weights say
 record Results(Verification.Model model, Optional<Profile> usual, String line) {
 
   /// @param source the model to compare with, of which packed experts take everything else
   static Results open(ModelSource made, Verification.Model source) throws IOException {
+    if (GgufParts.isIn(made)) {
+      return gguf(made, source);
+    }
     if (!PackedExperts.isIn(made)) {
       return new Results(new Verification.Model(made, Checkpoint.open(made)), Optional.empty(), "");
     }
@@ -31,7 +37,8 @@ record Results(Verification.Model model, Optional<Profile> usual, String line) {
             experts,
             experts.checkpoint(),
             Optional.of(rounding(experts.checkpoint())),
-            experts::storedBytes);
+            experts::storedBytes,
+            List.of());
     String line =
         "routed experts from "
             + made.location()
@@ -47,6 +54,28 @@ record Results(Verification.Model model, Optional<Profile> usual, String line) {
             ? Optional.of(Profile.INT4_EXPERTS)
             : Optional.of(Profile.W8A8),
         line);
+  }
+
+  /// llama.cpp rounds the inputs of quantized weights to 8 bits, in blocks of 32 or 256; what that
+  /// costs is left out: the weights alone are judged.
+  private static Results gguf(ModelSource made, Verification.Model source) throws IOException {
+    GgufCheckpoint gguf = GgufCheckpoint.open(made, source.source(), source.checkpoint());
+    Verification.Model model =
+        new Verification.Model(
+            gguf,
+            gguf.checkpoint(),
+            Optional.of(Activations.NONE),
+            gguf::storedBytes,
+            gguf.changes());
+    return new Results(
+        model,
+        Optional.empty(),
+        "GGUF of "
+            + gguf.architecture()
+            + " in "
+            + gguf.types()
+            + "; config and tokenizer from "
+            + source.checkpoint().location());
   }
 
   /// The kernels round the inputs of experts to INT8, one scale a token; the rest is served as the

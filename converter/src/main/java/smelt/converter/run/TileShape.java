@@ -67,7 +67,7 @@ record TileShape(long rows, long cols, long tileRows) {
   static long scaleRowBytes(Encoding encoding, long cols, ElementType scaleType) {
     long scales =
         switch (encoding) {
-          case Encoding.Plain _, Encoding.Channel _ -> 1;
+          case Encoding.Plain _, Encoding.Channel _, Encoding.Ggml _ -> 1;
           case Encoding.Block block -> Math.ceilDiv(cols, (long) block.blockCols());
           case Encoding.Int4 int4 -> cols / int4.group();
         };

@@ -105,6 +105,30 @@ class VerifyCommandTest {
   };
 
   @Test
+  void ggufIsVerifiedBesideTheModel() throws Exception {
+    Path gguf = folder.resolve("gguf");
+    Converting.to(Target.GGUF).run(Path.of(MODEL), gguf);
+    Program.Result good = verify(gguf, FEW);
+    assertThat(good.exit()).as(good.out() + good.err()).isZero();
+    assertThat(good.err()).contains("GGUF of deepseek2 in Q8_0, F32");
+    assertThat(json(good).at("/verdict/profile").asString()).isEqualTo("int8-weight");
+    assertThat(json(good).at("/summary/kl/mean").asDouble()).isBetween(1e-5, 1e-3);
+
+    Path part = gguf;
+    try (Stream<Path> files = Files.list(gguf)) {
+      for (Path file : files.filter(f -> f.toString().endsWith(".gguf")).toList()) {
+        exchange(
+            file, ggufName("blk.2.ffn_gate_shexp.weight"), ggufName("blk.2.ffn_up_shexp.weight"));
+        part = file;
+      }
+    }
+    Program.Result bad = verify(part, FEW);
+    assertThat(bad.exit()).as(bad.out() + bad.err()).isEqualTo(1);
+    assertThat(json(bad).at("/verdict/passed").asBoolean()).isFalse();
+    assertThat(bad.out()).contains("shared_experts.gate_proj.weight");
+  }
+
+  @Test
   void expertsPackedForACpuAreVerifiedBesideTheModel() throws Exception {
     Path packed = folder.resolve("packed");
     Converting.to(Target.KT_AMX_INT4).run(Path.of(MODEL), packed);
@@ -130,6 +154,11 @@ class VerifyCommandTest {
     assertThat(bad.out())
         .contains("model.layers.2.mlp.experts.3.up_proj.weight")
         .contains("model.layers.2.mlp.experts.4.up_proj.weight");
+  }
+
+  /// A name of less than 256 bytes as it stands in a header: its length in eight bytes before it.
+  private static String ggufName(String name) {
+    return (char) name.length() + "\0".repeat(7) + name;
   }
 
   /// Exchanges the names of two tensors in a header, where both are there.

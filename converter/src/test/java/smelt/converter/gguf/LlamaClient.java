@@ -5,29 +5,23 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.List;
 import java.util.Locale;
-import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
-import smelt.formats.Checkout;
 import tools.jackson.databind.json.JsonMapper;
 
-/// A real llama.cpp, prebuilt, from the package registry. It is installed below `target` on first
-/// use, with the versions and digests of the lock file. A test that needs it is skipped, saying
-/// why, where it cannot be had.
+/// A real llama.cpp, prebuilt, from the package registry.
 final class LlamaClient {
-
-  private static final List<String> FILES =
-      List.of("package.json", "package-lock.json", "perplexity.mjs");
 
   /// The only one of the engine's builds for x86-64 with AMX.
   private static final String AMX_BUILD = "libggml-cpu-sapphirerapids.so";
 
+  private final NodePackages packages;
   private final Path folder;
 
-  private LlamaClient(Path folder) {
-    this.folder = folder;
+  private LlamaClient(NodePackages packages) {
+    this.packages = packages;
+    this.folder = packages.folder();
   }
 
   static LlamaClient install() throws IOException, InterruptedException {
@@ -35,14 +29,7 @@ final class LlamaClient {
         System.getProperty("os.name").toLowerCase(Locale.ROOT).equals("linux")
             && System.getProperty("os.arch").equals("amd64");
     assumeTrue(platform, "llama.cpp is tested on Linux x86-64 only");
-    Path module = Checkout.root().resolve("converter");
-    Path folder = Files.createDirectories(module.resolve("target/llama"));
-    for (String file : FILES) {
-      Path from = module.resolve("src/test/llama").resolve(file);
-      Files.copy(from, folder.resolve(file), StandardCopyOption.REPLACE_EXISTING);
-    }
-    LlamaClient client = new LlamaClient(folder);
-    client.installPackages();
+    LlamaClient client = new LlamaClient(NodePackages.install("llama", "perplexity.mjs"));
     client.leaveOutAmx();
     return client;
   }
@@ -59,30 +46,6 @@ final class LlamaClient {
     }
   }
 
-  private void installPackages() throws IOException, InterruptedException {
-    Path lock = folder.resolve("package-lock.json");
-    Path installed = folder.resolve("installed.json");
-    if (Files.exists(installed) && Files.mismatch(lock, installed) < 0) {
-      return;
-    }
-    Path log = folder.resolve("install.log");
-    int status;
-    try {
-      status =
-          run(
-              List.of(
-                  "npm", "ci", "--omit=optional", "--ignore-scripts", "--no-audit", "--no-fund"),
-              Path.of("/dev/null"),
-              log,
-              log);
-    } catch (IOException e) {
-      assumeTrue(false, "no npm, so no llama.cpp to test with: " + e.getMessage());
-      throw e;
-    }
-    assumeTrue(status == 0, "npm cannot install llama.cpp, see " + log);
-    Files.copy(lock, installed, StandardCopyOption.REPLACE_EXISTING);
-  }
-
   /// The sum of -ln p of all tokens but the first, for each window.
   double[] score(Path model, List<List<Integer>> windows) throws IOException, InterruptedException {
     JsonMapper json = JsonMapper.builder().build();
@@ -92,7 +55,8 @@ final class LlamaClient {
     try {
       Files.write(in, json.writeValueAsBytes(windows));
       int status =
-          run(List.of("node", "perplexity.mjs", model.toAbsolutePath().toString()), in, out, log);
+          packages.run(
+              List.of("node", "perplexity.mjs", model.toAbsolutePath().toString()), in, out, log);
       if (status != 0) {
         throw new IOException("llama.cpp ended with " + status + ":\n" + Files.readString(log));
       }
@@ -101,22 +65,5 @@ final class LlamaClient {
       Files.delete(in);
       Files.delete(out);
     }
-  }
-
-  private int run(List<String> command, Path in, Path out, Path log)
-      throws IOException, InterruptedException {
-    ProcessBuilder builder = new ProcessBuilder(command).directory(folder.toFile());
-    builder.redirectInput(in.toFile()).redirectOutput(out.toFile());
-    if (out.equals(log)) {
-      builder.redirectErrorStream(true);
-    } else {
-      builder.redirectError(log.toFile());
-    }
-    Process process = builder.start();
-    if (!process.waitFor(180, TimeUnit.SECONDS)) {
-      process.destroyForcibly();
-      throw new IOException(command + " did not end in three minutes, see " + log);
-    }
-    return process.exitValue();
   }
 }

@@ -157,6 +157,7 @@ final class PrecisionTable {
     String type = encoding.type().name().replace("F8_", "").replaceFirst("^I8$", "INT8");
     return switch (encoding) {
       case Encoding.Plain _ -> type;
+      case Encoding.Ggml(var blocks) -> blocks.name();
       case Encoding.Channel _ -> type + ", row";
       case Encoding.Int4 int4 -> "INT4, 1 x " + int4.group();
       case Encoding.Block block ->
@@ -213,7 +214,7 @@ final class PrecisionTable {
 
   private static String shape(Encoding encoding) {
     return switch (encoding) {
-      case Encoding.Plain _ -> "";
+      case Encoding.Plain _, Encoding.Ggml _ -> "";
       case Encoding.Channel _ -> "[rows, 1]";
       case Encoding.Int4 int4 -> "[rows, columns / " + int4.group() + "]";
       case Encoding.Block block ->

@@ -65,6 +65,13 @@ public final class Checkpoint {
     return new Checkpoint(where, config, architecture, shards, stored, leftovers, sideFiles, notes);
   }
 
+  /// The same model with another config and other stored forms of its weights.
+  ///
+  /// @param where what the user named, for messages
+  public Checkpoint with(String where, ModelConfig other, List<Weight> stored) {
+    return new Checkpoint(where, other, architecture, shards, stored, leftovers, sideFiles, notes);
+  }
+
   /// What the user named, for messages.
   public String location() {
     return location;

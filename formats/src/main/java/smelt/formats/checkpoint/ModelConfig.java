@@ -74,6 +74,11 @@ public final class ModelConfig {
     }
   }
 
+  /// The config with another tree.
+  public ModelConfig with(ObjectNode changed) {
+    return new ModelConfig(where, changed.deepCopy());
+  }
+
   /// A copy of the whole config, for the caller to change.
   public ObjectNode tree() {
     return tree.deepCopy();

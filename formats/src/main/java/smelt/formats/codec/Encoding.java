@@ -3,9 +3,11 @@ package smelt.formats.codec;
 import java.util.Optional;
 import smelt.formats.ElementType;
 import smelt.formats.Shape;
+import smelt.formats.gguf.GgmlType;
 
 /// How a weight's numbers lie in bytes: a tensor of codes, and for the quantized forms a tensor of
-/// decode scales. In every form `value = code x decode scale`.
+/// decode scales. In every form `value = code x decode scale`, but in blocks of GGUF, which may add
+/// a minimum.
 ///
 /// | form | codes | scales |
 /// |---|---|---|
@@ -13,6 +15,7 @@ import smelt.formats.Shape;
 /// | `Block` | `[rows, cols]` | `[ceil(rows / blockRows), ceil(cols / blockCols)]` |
 /// | `Channel` | `[rows, cols]` | `[rows, 1]` |
 /// | `Int4` | I32 `[rows, cols / 8]` | `[rows, cols / group]` |
+/// | `Ggml` | U8 `[rows, bytes of a row]` | none: they lie in the blocks |
 public sealed interface Encoding {
 
   /// Element type of the tensor that holds the codes.
@@ -157,6 +160,50 @@ public sealed interface Encoding {
         throw new IllegalArgumentException(count + " codes in parts of " + part);
       }
       return count / part;
+    }
+  }
+
+  /// Rows in blocks of GGUF, as [smelt.formats.gguf.BlockDecoder] reads them: codes and their
+  /// scales together.
+  ///
+  /// @param blocks a type that has blocks; plain numbers of GGUF are `Plain`
+  record Ggml(GgmlType blocks) implements Encoding {
+    public Ggml {
+      if (!blocks.isQuantized()) {
+        throw new IllegalArgumentException(blocks + " has no blocks");
+      }
+    }
+
+    @Override
+    public ElementType type() {
+      return ElementType.U8;
+    }
+
+    @Override
+    public Optional<Shape> scaleShape(Shape weight) {
+      return Optional.empty();
+    }
+
+    @Override
+    public Optional<ElementType> scales() {
+      return Optional.empty();
+    }
+
+    @Override
+    public Shape codeShape(Shape weight) {
+      return Shape.of(weight.dim(0), blocks.bytes(weight.dim(1)));
+    }
+
+    @Override
+    public Shape weightShape(Shape codes) {
+      long blocksOfRow = codes.dim(1) / blocks.blockBytes();
+      return Shape.of(codes.dim(0), Math.multiplyExact(blocksOfRow, blocks.blockElements()));
+    }
+
+    /// @param values whole blocks
+    @Override
+    public long codeBytes(long values) {
+      return blocks.bytes(values);
     }
   }
 

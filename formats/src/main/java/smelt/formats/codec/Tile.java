@@ -13,7 +13,7 @@ import smelt.formats.Shape;
 /// that is a multiple of `blockRows`. A tensor of any other rank is one row. Nothing is aligned.
 ///
 /// @param codesOffset byte offset of the first code in `codes`
-/// @param scales `MemorySegment.NULL` for `Plain`
+/// @param scales `MemorySegment.NULL` for `Plain` and `Ggml`
 /// @param scalesOffset byte offset of the first scale in `scales`
 public record Tile(
     Encoding encoding,

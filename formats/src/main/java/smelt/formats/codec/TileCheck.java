@@ -91,6 +91,10 @@ final class TileCheck {
   }
 
   private boolean finiteCodes(long row, long col, long n) {
+    if (tile.encoding() instanceof Encoding.Ggml) {
+      reader.read(row, col, n, scratch, piece);
+      return finiteF32(scratch, piece, n);
+    }
     long at = reader.at(row, col);
     return switch (tile.encoding().type()) {
       case F32 -> finiteF32(tile.codes(), at, n);

@@ -6,6 +6,8 @@ import static smelt.formats.codec.Layouts.U8;
 
 import java.lang.foreign.MemorySegment;
 import smelt.formats.ElementType;
+import smelt.formats.gguf.BlockDecoder;
+import smelt.formats.gguf.GgmlType;
 
 /// Reads a tile's values, any piece of a row at a time.
 ///
@@ -38,7 +40,8 @@ final class TileReader {
   private record Scales(ElementType type, long blockRows, long blockCols, long perRow) {
     static Scales of(Encoding encoding, long cols) {
       return switch (encoding) {
-        case Encoding.Plain _ -> new Scales(ElementType.F32, 1, Math.max(1, cols), 0);
+        case Encoding.Plain _, Encoding.Ggml _ ->
+            new Scales(ElementType.F32, 1, Math.max(1, cols), 0);
         case Encoding.Channel c -> new Scales(c.scaleType(), 1, Math.max(1, cols), 1);
         case Encoding.Block b ->
             new Scales(
@@ -67,6 +70,7 @@ final class TileReader {
       case Encoding.Block b -> canDecode(b.type()) && canScale(b.scaleType());
       case Encoding.Channel c -> canDecode(c.type()) && canScale(c.scaleType());
       case Encoding.Int4 i -> canScale(i.scaleType());
+      case Encoding.Ggml g -> BlockDecoder.canRead(g.blocks());
     };
   }
 
@@ -83,7 +87,8 @@ final class TileReader {
     return Float.BYTES * Scales.of(encoding, cols).perRow();
   }
 
-  /// Byte offset of a code in the tile's codes; of 4-bit codes that of an even column.
+  /// Byte offset of a code in the tile's codes; of 4-bit codes that of an even column, of blocks
+  /// that of the first column of one.
   long at(long row, long col) {
     return tile.codesOffset() + tile.encoding().codeBytes(row * tile.cols() + col);
   }
@@ -103,6 +108,10 @@ final class TileReader {
   void read(long row, long col, long count, MemorySegment out, long outOffset) {
     if (tile.encoding() instanceof Encoding.Int4) {
       readInt4(row, col, count, out, outOffset);
+      return;
+    }
+    if (tile.encoding() instanceof Encoding.Ggml(GgmlType blocks)) {
+      readBlocks(blocks, row, col, count, out, outOffset);
       return;
     }
     MemorySegment codes = tile.codes();
@@ -134,6 +143,29 @@ final class TileReader {
     if (odd < count) {
       long at = outOffset + Float.BYTES * odd;
       decode(kernels::decodeInt4, row, col + odd, count - odd, out, at, Float.BYTES);
+    }
+  }
+
+  /// What begins or ends inside a block is cut out of the whole block.
+  private void readBlocks(
+      GgmlType type, long row, long col, long count, MemorySegment out, long outOffset) {
+    int block = type.blockElements();
+    long done = 0;
+    while (done < count) {
+      long skipped = (col + done) % block;
+      long whole = (count - done) / block * block;
+      if (skipped == 0 && whole > 0) {
+        BlockDecoder.decode(
+            type, tile.codes(), at(row, col + done), 1, whole, out, outOffset + Float.BYTES * done);
+        done += whole;
+      } else {
+        long part = Math.min(count - done, block - skipped);
+        MemorySegment one = MemorySegment.ofArray(new float[block]);
+        BlockDecoder.decode(type, tile.codes(), at(row, col + done - skipped), 1, block, one, 0);
+        MemorySegment.copy(
+            one, Float.BYTES * skipped, out, outOffset + Float.BYTES * done, Float.BYTES * part);
+        done += part;
+      }
     }
   }
 

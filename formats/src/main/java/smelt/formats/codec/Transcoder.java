@@ -13,6 +13,7 @@ import smelt.formats.UnsupportedException;
 /// |---|---|
 /// | BF16, F16, F32 | BF16, F32 |
 /// | E4M3, E5M2 or INT8 in blocks or channels, scales F32, BF16 or F16 | E4M3 or INT8 in blocks or channels, scales F32; UE8M0 for E4M3 blocks |
+/// | blocks of GGUF | |
 /// | INT4 in groups, scales F32, BF16 or F16 | INT4 in groups of codes from -7, scales BF16 |
 ///
 /// Every pair of these works. Values go from the source through F32 to the target and are rounded
@@ -53,7 +54,7 @@ public final class Transcoder {
     static Scratch of(Encoding from, Encoding to, long cols) {
       long maxima = TileReader.scratchBytes(from, cols);
       return switch (to) {
-        case Encoding.Plain _ -> of(cols, maxima, 1, 0, 0);
+        case Encoding.Plain _, Encoding.Ggml _ -> of(cols, maxima, 1, 0, 0);
         case Encoding.Channel _ -> of(cols, maxima, 1, 0, isInPlace(from) ? 0 : cols);
         case Encoding.Block b -> {
           int atOnce = from.type() == ElementType.BF16 ? BF16_COLUMNS : F32_COLUMNS;
@@ -164,6 +165,8 @@ public final class Transcoder {
       case Encoding.Channel(ElementType type, _) -> writeChannels(type);
       case Encoding.Block block -> writeBlocks(block);
       case Encoding.Int4 int4 -> writeInt4(int4);
+      case Encoding.Ggml _ ->
+          throw new IllegalStateException(to.encoding() + " is not written here");
     }
   }
 
@@ -338,7 +341,7 @@ public final class Transcoder {
     }
     return TileReader.canRead(from)
         && switch (to) {
-          case Encoding.Plain _, Encoding.Int4 _ -> false;
+          case Encoding.Plain _, Encoding.Int4 _, Encoding.Ggml _ -> false;
           case Encoding.Channel t ->
               from instanceof Encoding.Channel f
                   && f.type() == t.type()
@@ -371,6 +374,7 @@ public final class Transcoder {
                   || (b.type() == ElementType.I8 && b.scaleFormat() == ScaleFormat.FLOAT))
               && b.scaleType() == ElementType.F32;
       case Encoding.Int4 i -> i.scaleType() == ElementType.BF16;
+      case Encoding.Ggml _ -> false;
     };
   }
 

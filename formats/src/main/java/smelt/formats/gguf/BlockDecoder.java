@@ -109,7 +109,10 @@ public final class BlockDecoder {
       case Q5_K -> Optional.of(SuperBlocks::q5);
       case Q6_K -> Optional.of(SuperBlocks::q6);
       case IQ4_XS -> Optional.of(SuperBlocks::iq4xs);
-      default -> Optional.empty();
+      case F32, F16, BF16, I8, I16, I32, I64, F64 -> Optional.empty();
+      case Q8_1, Q8_K -> Optional.empty();
+      case IQ2_XXS, IQ2_XS, IQ2_S, IQ3_XXS, IQ3_S, IQ1_S, IQ1_M -> Optional.empty();
+      case TQ1_0, TQ2_0, NVFP4, Q1_0, Q2_0 -> Optional.empty();
     };
   }
 }

@@ -41,6 +41,18 @@ final class FolderSource implements ModelSource {
     return new FolderSource(folder, lister.files);
   }
 
+  /// Some files of one folder, and nothing else of it.
+  ///
+  /// @param location what the user named
+  static FolderSource of(Path location, List<Path> files) throws IOException {
+    SortedMap<String, Listed> listed = new TreeMap<>();
+    for (Path file : files) {
+      Path real = file.toRealPath();
+      listed.put(file.getFileName().toString(), new Listed(real, FileStamp.of(real)));
+    }
+    return new FolderSource(location, listed);
+  }
+
   private static final class Lister extends SimpleFileVisitor<Path> {
 
     private final Path root;

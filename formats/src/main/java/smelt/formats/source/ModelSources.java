@@ -8,6 +8,8 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import smelt.formats.BadInputException;
 import smelt.formats.UnsupportedException;
@@ -21,9 +23,12 @@ public final class ModelSources {
       "a plain tar or a zip without compression can be read in place: unpack this one, or pack it"
           + " again (tar -cf, zip -0 -r)";
 
+  private static final Pattern GGUF_PART = Pattern.compile("(.*)-\\d{5}-of-(\\d{5})\\.gguf");
+
   private ModelSources() {}
 
-  /// Opens a folder, a Hugging Face cache snapshot, or a plain tar or stored zip of either.
+  /// Opens a folder, a Hugging Face cache snapshot, a plain tar or stored zip of either, or a GGUF
+  /// file, to which the other parts of a split model belong.
   ///
   /// Archives are told by their content. Their files are read in place; one folder that holds
   /// everything else is stripped from names. Compressed archives are refused, but for side files of
@@ -59,11 +64,34 @@ public final class ModelSources {
     if (magic.startsWith("ustar", TAR_MAGIC_OFFSET)) {
       return ArchiveSource.openTar(archive);
     }
+    if (magic.startsWith("GGUF")) {
+      return FolderSource.of(given, parts(given));
+    }
     String compression = compression(magic);
     if (!compression.isEmpty()) {
       throw new UnsupportedException(given + ", compressed with " + compression + ",", PLAIN);
     }
     throw noModel(given);
+  }
+
+  /// A GGUF file, and where its name is that of a part, the other parts beside it.
+  private static List<Path> parts(Path given) throws IOException {
+    Path file = given.toAbsolutePath();
+    Matcher part = GGUF_PART.matcher(file.getFileName().toString());
+    if (!part.matches()) {
+      return List.of(file);
+    }
+    try (Stream<Path> files = Files.list(file.getParent())) {
+      return files
+          .filter(other -> {
+            Matcher name = GGUF_PART.matcher(other.getFileName().toString());
+            return name.matches()
+                && name.group(1).equals(part.group(1))
+                && name.group(2).equals(part.group(2));
+          })
+          .sorted()
+          .toList();
+    }
   }
 
   private static BadInputException noModel(Path given) {

@@ -90,7 +90,7 @@ final class NaiveTranscoder {
 
   private static long scaleIndex(Tile tile, long row, long col) {
     return switch (tile.encoding()) {
-      case Encoding.Plain _ -> throw new IllegalArgumentException("no scales");
+      case Encoding.Plain _, Encoding.Ggml _ -> throw new IllegalArgumentException("no scales");
       case Encoding.Channel _ -> row;
       case Encoding.Block b ->
           row / b.blockRows() * Math.ceilDiv(tile.cols(), (long) b.blockCols())

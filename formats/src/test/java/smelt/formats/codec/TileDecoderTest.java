@@ -12,6 +12,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import smelt.formats.ElementType;
 import smelt.formats.UnsupportedException;
+import smelt.formats.gguf.BlockDecoder;
+import smelt.formats.gguf.GgmlType;
 
 class TileDecoderTest {
 
@@ -33,6 +35,66 @@ class TileDecoderTest {
         new Encoding.Int4(32, ElementType.BF16, -8),
         new Encoding.Int4(8, ElementType.F16, -8),
         new Encoding.Int4(160, ElementType.F32, -7));
+  }
+
+  static Stream<Encoding> blocks() {
+    return Stream.of(GgmlType.Q8_0, GgmlType.Q4_K, GgmlType.Q6_K).map(Encoding.Ggml::new);
+  }
+
+  /// Whole rows by the block decoder are the truth; pieces begin and end inside blocks.
+  @ParameterizedTest
+  @MethodSource("blocks")
+  void readsAnyPieceOfBlocks(Encoding.Ggml encoding) {
+    long cols = 768;
+    long rows = 3;
+    Random random = new Random(83);
+    try (Arena arena = Arena.ofConfined()) {
+      byte[] bytes = new byte[Math.toIntExact(encoding.codeBytes(rows * cols))];
+      random.nextBytes(bytes);
+      MemorySegment codes = arena.allocate(bytes.length + 7L);
+      MemorySegment.copy(MemorySegment.ofArray(bytes), 0, codes, 7, bytes.length);
+      float[] expected = new float[(int) (rows * cols)];
+      BlockDecoder.decode(
+          encoding.blocks(), codes, 7, rows, cols, MemorySegment.ofArray(expected), 0);
+      Tile tile = new Tile(encoding, codes, 7, MemorySegment.NULL, 0, rows, cols);
+      TileDecoder decoder = new TileDecoder(KernelSet.choose("auto"), tile, MemorySegment.NULL, 0);
+      MemorySegment out = arena.allocate(4 * (cols + 1));
+      for (int row = 2; row >= 0; row--) {
+        for (int col : new int[] {0, 1, 31, 32, 255, 256, 300, 767}) {
+          for (int count : new int[] {0, 1, 32, 33, 256, 400, 768}) {
+            int n = (int) Math.min(count, cols - col);
+            out.fill((byte) 0x5A);
+            decoder.read(row, col, n, out, 0);
+            for (int i = 0; i < n; i++) {
+              assertThat(out.get(Layouts.U32, 4L * i))
+                  .isEqualTo(Float.floatToRawIntBits(expected[(int) (row * cols) + col + i]));
+            }
+            assertThat(out.get(Layouts.U32, 4L * n)).isEqualTo(0x5A5A5A5A);
+          }
+        }
+      }
+    }
+  }
+
+  @Test
+  void refusesNumbersOfBlocksThatAreNotFinite() {
+    Encoding.Ggml encoding = new Encoding.Ggml(GgmlType.Q8_0);
+    Encoding f32 = new Encoding.Plain(ElementType.F32);
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment codes = arena.allocate(encoding.codeBytes(64));
+      codes.fill((byte) 1);
+      codes.set(java.lang.foreign.ValueLayout.JAVA_BYTE, 35, (byte) 0x7C);
+      Tile tile = new Tile(encoding, codes, 0, MemorySegment.NULL, 0, 1, 64);
+      MemorySegment out = arena.allocate(256);
+      MemorySegment scratch = arena.allocate(Transcoder.scratchBytes(encoding, f32, 64));
+      assertThatThrownBy(() ->
+              Transcoder.transcode(
+                  KernelSet.choose("auto"),
+                  tile,
+                  Tile.plain(ElementType.F32, out, 0, 1, 64),
+                  scratch))
+          .isInstanceOf(NonFiniteException.class);
+    }
   }
 
   @ParameterizedTest

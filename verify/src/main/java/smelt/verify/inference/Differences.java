@@ -17,6 +17,7 @@ import smelt.verify.quality.ModelChanges;
 /// | `torch_dtype`, `dtype`, `transformers_version`, and other keys that no forward pass reads | expected |
 /// | no layers of multi-token prediction, by weights and `num_nextn_predict_layers` alike | expected |
 /// | `auto_map` taken out | expected; without it the code is not run |
+/// | what the reader of a form that is no checkpoint has found | a fault |
 /// | any other key of `config.json`: known to matter or not known at all | a fault |
 /// | a tokenizer file or `generation_config.json` that differs, is lost or added | a fault |
 /// | any other weight that only one of both has | a fault |
@@ -79,6 +80,7 @@ final class Differences {
     }
     ConfigChanges.of(source.checkpoint().config().tree(), result.checkpoint().config().tree())
         .forEach((key, change) -> found.key(key, change, mtpDropped));
+    found.config.addAll(result.changes());
     boolean code = result.checkpoint().config().tree().hasNonNull(CODE);
     return new ModelChanges(
         found.config, FileChanges.of(source, result, code), lost, added, found.expected);

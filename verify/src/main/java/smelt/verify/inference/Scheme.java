@@ -25,6 +25,7 @@ final class Scheme {
             coded.add(type(b.type()) + " in blocks of " + b.blockRows() + " x " + b.blockCols());
         case Encoding.Channel c -> coded.add(type(c.type()) + " per channel");
         case Encoding.Int4 i -> coded.add("INT4 in groups of " + i.group());
+        case Encoding.Ggml(var blocks) -> coded.add(blocks.name());
       }
     }
     return coded.isEmpty()

@@ -43,20 +43,22 @@ public final class Verification {
   ///
   /// @param rounding how inputs are rounded where it is served; empty: as the checkpoint declares
   /// @param stored bytes of a weight where it lies, which may be fewer than it is read as
+  /// @param changes what whoever read a form that is no checkpoint has found to differ from the
+  ///   source beside the weights, in words
   public record Model(
       ModelSource source,
       Checkpoint checkpoint,
       Optional<Activations> rounding,
-      ToLongFunction<Weight> stored) {
+      ToLongFunction<Weight> stored,
+      List<String> changes) {
 
-    /// A model that is stored as its checkpoint says.
-    public Model(ModelSource source, Checkpoint checkpoint, Optional<Activations> rounding) {
-      this(source, checkpoint, rounding, Weight::bytes);
+    public Model {
+      changes = List.copyOf(changes);
     }
 
     /// A model that is served as its checkpoint declares.
     public Model(ModelSource source, Checkpoint checkpoint) {
-      this(source, checkpoint, Optional.empty());
+      this(source, checkpoint, Optional.empty(), Weight::bytes, List.of());
     }
 
     private long bytes() {

@@ -69,6 +69,7 @@ final class PairScore {
       case Encoding.Plain(var type) -> type.name();
       case Encoding.Channel(var type, _) -> type + " channel";
       case Encoding.Int4 i -> "INT4 group " + i.group();
+      case Encoding.Ggml(var blocks) -> blocks.name();
       case Encoding.Block b ->
           "%s block %dx%d%s"
               .formatted(

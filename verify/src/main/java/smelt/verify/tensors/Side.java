@@ -46,7 +46,7 @@ final class Side {
   record Scales(ElementType type, long rows, long perRow) {
     static Scales of(Encoding encoding, long cols) {
       return switch (encoding) {
-        case Encoding.Plain _ -> new Scales(ElementType.F32, Long.MAX_VALUE, 0);
+        case Encoding.Plain _, Encoding.Ggml _ -> new Scales(ElementType.F32, Long.MAX_VALUE, 0);
         case Encoding.Channel c -> new Scales(c.scaleType(), 1, 1);
         case Encoding.Block b ->
             new Scales(b.scaleType(), b.blockRows(), Math.ceilDiv(cols, (long) b.blockCols()));

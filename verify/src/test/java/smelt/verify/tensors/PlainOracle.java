@@ -96,7 +96,7 @@ record PlainOracle(
   private static float scale(Weight weight, ByteBuffer scales, int row, int col, int cols) {
     int index =
         switch (weight.encoding()) {
-          case Encoding.Plain _ -> throw new IllegalStateException();
+          case Encoding.Plain _, Encoding.Ggml _ -> throw new IllegalStateException();
           case Encoding.Channel _ -> row;
           case Encoding.Int4 i -> (row * cols + col) / i.group();
           case Encoding.Block b ->
