@@ -17,7 +17,7 @@ import smelt.formats.codec.ScaleFormat;
 /// Reads a recipe from YAML, and names all that is wrong with it at once.
 final class RecipeReader {
 
-  static final long DEFAULT_SHARD_SIZE = 4L << 30;
+  static final long DEFAULT_SHARD_SIZE = Recipe.DEFAULT_SHARD_SIZE;
 
   private static final List<String> KEYS =
       List.of("name", "description", "targets", "mtp", "copy_code", "shard_size", "bounds");
@@ -186,7 +186,8 @@ final class RecipeReader {
       return List.of();
     }
     TargetSpec spec =
-        new TargetSpec(target.get(), scales, keep, quantize, bounds, ExpertChoices.DEFAULT, gguf);
+        new TargetSpec(
+            target.get(), scales, keep, quantize, bounds, ExpertChoices.DEFAULT, gguf, false);
     return experts.stream().map(spec::with).toList();
   }
 

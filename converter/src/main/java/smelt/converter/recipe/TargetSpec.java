@@ -19,6 +19,7 @@ import smelt.formats.gguf.GgmlType;
 /// @param bounds what the result is to hold when it is verified
 /// @param experts choices of a target of experts alone, else the default
 /// @param gguf choices of `gguf`, else the default
+/// @param exact whether codes and scales are the source's or refused: nothing is quantized again
 public record TargetSpec(
     Target target,
     Optional<ScaleFormat> scales,
@@ -26,7 +27,8 @@ public record TargetSpec(
     List<Selector> quantize,
     Optional<BoundsSpec> bounds,
     ExpertChoices experts,
-    GgufOptions gguf) {
+    GgufOptions gguf,
+    boolean exact) {
 
   /// The type of GGUF files whose recipe names none.
   public static final GgufOptions DEFAULT_GGUF = GgufOptions.of(GgmlType.Q8_0);
@@ -48,24 +50,30 @@ public record TargetSpec(
         List.of(),
         Optional.empty(),
         ExpertChoices.DEFAULT,
-        DEFAULT_GGUF);
+        DEFAULT_GGUF,
+        false);
   }
 
   /// The same target with these choices.
   public TargetSpec with(ExpertChoices choices) {
-    return new TargetSpec(target, scales, keep, quantize, bounds, choices, gguf);
+    return new TargetSpec(target, scales, keep, quantize, bounds, choices, gguf, exact);
   }
 
   /// The same target with these choices.
   public TargetSpec with(GgufOptions options) {
-    return new TargetSpec(target, scales, keep, quantize, bounds, experts, options);
+    return new TargetSpec(target, scales, keep, quantize, bounds, experts, options, exact);
   }
 
   /// The same target, with these bounds unless it has its own.
   TargetSpec withBounds(BoundsSpec forAll) {
     return bounds.isPresent()
         ? this
-        : new TargetSpec(target, scales, keep, quantize, Optional.of(forAll), experts, gguf);
+        : new TargetSpec(target, scales, keep, quantize, Optional.of(forAll), experts, gguf, exact);
+  }
+
+  /// The same target with the source's codes and scales, or nothing.
+  public TargetSpec exactly() {
+    return new TargetSpec(target, scales, keep, quantize, bounds, experts, gguf, true);
   }
 
   /// The name of the target's folder: its label, and what sets it apart from the same target with
@@ -77,12 +85,14 @@ public record TargetSpec(
           target.label()
               + (experts.numa() == 1 ? "" : "-numa" + experts.numa())
               + (experts.form() == ExpertChoices.Form.MERGED ? "" : "-tree")
-              + (experts.rule() == ExpertPacker.Rule.EXACT ? "" : "-upstream");
+              + (experts.rule() == ExpertPacker.Rule.UPSTREAM ? "-upstream" : "");
       case GGUF ->
-          target.label()
-              + "-"
-              + gguf.types().linear().name().toLowerCase(Locale.ROOT)
-              + (gguf.types().rules().isEmpty() ? "" : "-mixed");
+          exact
+              ? target.label()
+              : target.label()
+                  + "-"
+                  + gguf.types().linear().name().toLowerCase(Locale.ROOT)
+                  + (gguf.types().rules().isEmpty() ? "" : "-mixed");
     };
   }
 

@@ -3,6 +3,7 @@ package smelt.formats.source;
 import java.io.IOException;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.SimpleFileVisitor;
@@ -39,6 +40,23 @@ final class FolderSource implements ModelSource {
       throw new BadInputException(lister.problems);
     }
     return new FolderSource(folder, lister.files);
+  }
+
+  /// Some of the files of a folder.
+  ///
+  /// @param location what the user named
+  static FolderSource of(Path location, Path folder, List<String> names) throws IOException {
+    Path root = folder.toRealPath();
+    Lister lister = new Lister(root, HubCache.around(root));
+    for (String name : names) {
+      Path file = root.resolve(name);
+      lister.visitFile(
+          file, Files.readAttributes(file, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS));
+    }
+    if (!lister.problems.isEmpty()) {
+      throw new BadInputException(lister.problems);
+    }
+    return new FolderSource(location, lister.files);
   }
 
   private static final class Lister extends SimpleFileVisitor<Path> {

@@ -51,6 +51,14 @@ public final class ModelSources {
     throw noModel(model);
   }
 
+  /// Opens files of a folder, and no others.
+  ///
+  /// @param given what the user named
+  /// @param names of files that are in the folder
+  public static ModelSource files(Path given, Path folder, List<String> names) throws IOException {
+    return FolderSource.of(given, folder, names);
+  }
+
   private static ModelSource openArchive(Path given, Path archive) throws IOException {
     String magic = magic(archive);
     if (magic.startsWith("PK\3\4") || magic.startsWith("PK\5\6")) {
