@@ -12,6 +12,7 @@ import smelt.converter.cli.InspectCommand;
 import smelt.converter.cli.Interruption;
 import smelt.converter.cli.PlanCommand;
 import smelt.converter.cli.RecipesCommand;
+import smelt.converter.cli.RepackCommand;
 import smelt.converter.cli.Terminal;
 import smelt.converter.cli.VerifyCommand;
 import smelt.formats.codec.KernelSet;
@@ -36,6 +37,7 @@ public final class Main {
         new InspectCommand(terminal),
         new PlanCommand(terminal),
         new ConvertCommand(terminal, interruption),
+        new RepackCommand(terminal, interruption),
         new CheckCommand(terminal),
         new VerifyCommand(terminal, interruption),
         new GenerateCommand(terminal, System.in),

@@ -61,14 +61,20 @@ public final class PlanCommand implements Callable<Integer> {
       if (output != null) {
         DiskSpace.require(plan, output);
       }
-      if (json.wanted()) {
-        ByteArrayOutputStream text = new ByteArrayOutputStream();
-        PlanJson.write(plan, text);
-        terminal.answer(text.toString(StandardCharsets.UTF_8).stripTrailing());
-      } else {
-        PlanText.lines(plan, memory).forEach(terminal::answer);
-      }
+      show(terminal, json, plan, memory);
     }
     return ExitCode.OK.code();
+  }
+
+  /// Prints a plan, as JSON where that is wanted.
+  static void show(Terminal terminal, JsonOption json, Plan plan, MemoryPlan memory)
+      throws IOException {
+    if (json.wanted()) {
+      ByteArrayOutputStream text = new ByteArrayOutputStream();
+      PlanJson.write(plan, text);
+      terminal.answer(text.toString(StandardCharsets.UTF_8).stripTrailing());
+    } else {
+      PlanText.lines(plan, memory).forEach(terminal::answer);
+    }
   }
 }

@@ -125,7 +125,7 @@ public final class VerifyCommand implements Callable<Integer> {
       paramLabel = "SET",
       defaultValue = "auto",
       description = "auto, vector or scalar.")
-  private ConvertCommand.KernelChoice kernels;
+  private KernelOption.KernelChoice kernels;
 
   @Mixin private BoundsOptions bounds;
 

@@ -90,6 +90,7 @@ public record Ledger(List<Line> lines, List<Line> copies) {
       case TensorRole.RoutedExpert _ -> "routed experts";
       case TensorRole.Norm _, TensorRole.Router _, TensorRole.RouterBias _ -> "norms and routers";
       case TensorRole.Mtp _ -> MTP;
+      case TensorRole.Foreign _ -> "other tensors";
     };
   }
 }

@@ -75,7 +75,10 @@ final class DeepSeekTensors {
           drafts.expert(layer, projection, weight);
       case TensorRole.SharedExpert(int layer, var projection) ->
           drafts.linear(layer, "ffn_" + TensorDrafts.lower(projection) + "_shexp.weight", weight);
-      case TensorRole.AttentionBias _, TensorRole.Indexer _, TensorRole.Mtp _ ->
+      case TensorRole.AttentionBias _,
+          TensorRole.Indexer _,
+          TensorRole.Mtp _,
+          TensorRole.Foreign _ ->
           throw new UnsupportedException(
               weight.name(), "llama.cpp's deepseek2 has no place for this weight");
     }

@@ -68,7 +68,8 @@ final class GroupedTensors {
       case TensorRole.RouterBias _,
           TensorRole.SharedExpert _,
           TensorRole.Indexer _,
-          TensorRole.Mtp _ ->
+          TensorRole.Mtp _,
+          TensorRole.Foreign _ ->
           throw noPlace(weight);
     }
   }

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.Stream;
 import smelt.converter.deploy.Serving;
 import smelt.converter.recipe.Recipe;
 import smelt.converter.recipe.TargetSpec;
@@ -27,6 +28,7 @@ final class CheckpointLayout implements TargetLayout {
   private final SideFiles sideFiles;
   private final TargetFormat format;
   private final WeightRules rules;
+  private final List<Problem> inexact = new ArrayList<>();
 
   CheckpointLayout(
       int target, TargetSpec spec, Recipe recipe, Checkpoint checkpoint, SideFiles sideFiles) {
@@ -58,14 +60,18 @@ final class CheckpointLayout implements TargetLayout {
   public Optional<Job.Output> output(Weight weight) {
     Encoding encoding = rules.encoding(weight);
     boolean scaled = encoding.scaleShape(weight.shape()).isPresent();
-    return Optional.of(
+    Job.Output.Tensor output =
         new Job.Output.Tensor(
             target,
             TargetFormat.codesName(weight.name(), encoding),
             encoding,
             companion(scaled, weight, format.scaleSuffix()),
             companion(scaled && format.zeroOffsets(), weight, TargetFormat.OFFSET_SUFFIX),
-            companion(encoding instanceof Encoding.Int4, weight, TargetFormat.SHAPE_SUFFIX)));
+            companion(encoding instanceof Encoding.Int4, weight, TargetFormat.SHAPE_SUFFIX));
+    if (spec.exact() && !ExactRules.keeps(weight, output)) {
+      inexact.add(ExactRules.problem(weight, spec));
+    }
+    return Optional.of(output);
   }
 
   private static Optional<String> companion(boolean has, Weight weight, String suffix) {
@@ -75,6 +81,7 @@ final class CheckpointLayout implements TargetLayout {
   @Override
   public List<Problem> problems() {
     List<Problem> problems = new ArrayList<>(rules.problems());
+    problems.addAll(inexact);
     spec.sharedWithCpu().ifPresent(nodes -> problems.addAll(unfit(nodes)));
     return problems;
   }

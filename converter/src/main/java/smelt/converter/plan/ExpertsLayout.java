@@ -16,9 +16,11 @@ import smelt.formats.checkpoint.Projection;
 import smelt.formats.checkpoint.TensorRole;
 import smelt.formats.checkpoint.Weight;
 import smelt.formats.experts.ExpertFormat;
+import smelt.formats.experts.ExpertPacker;
 import smelt.formats.experts.ExpertPacker.Region;
 import smelt.formats.experts.ExpertTensor;
 import smelt.formats.experts.ExpertTensor.Content;
+import smelt.formats.experts.RowScales;
 import smelt.formats.safetensors.SafetensorsLayout;
 
 /// A target for KTransformers' CPU kernels: the routed experts alone, packed and cut for NUMA
@@ -78,6 +80,11 @@ final class ExpertsLayout implements TargetLayout {
     }
     if (expert.layerIndex() >= hiddenLayers) {
       dropped.addAll(Plan.Dropped.tensors(weight, DRAFT));
+      return Optional.empty();
+    }
+    if (choices.rule() == ExpertPacker.Rule.KEEP
+        && RowScales.of(weight.encoding(), weight.shape().dim(1)).isEmpty()) {
+      problems.add(ExactRules.problem(weight, spec));
       return Optional.empty();
     }
     experts++;

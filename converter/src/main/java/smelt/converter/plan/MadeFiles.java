@@ -103,7 +103,8 @@ final class MadeFiles {
           TensorRole.FinalNorm _,
           TensorRole.Norm _,
           TensorRole.AttentionBias _,
-          TensorRole.RouterBias _ ->
+          TensorRole.RouterBias _,
+          TensorRole.Foreign _ ->
           false;
     };
   }

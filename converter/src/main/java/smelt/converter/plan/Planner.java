@@ -12,6 +12,7 @@ import smelt.formats.Problem;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.checkpoint.Leftover;
 import smelt.formats.checkpoint.Weight;
+import smelt.formats.experts.PackedExperts;
 import smelt.formats.source.ModelSource;
 
 /// Makes the plan of a conversion from headers, config and recipe. Reads no weight.
@@ -20,8 +21,10 @@ public final class Planner {
   private final ModelSource source;
   private final Checkpoint checkpoint;
   private final Recipe recipe;
+  private final SourceSummary summary;
 
-  private Planner(ModelSource source, Checkpoint checkpoint, Recipe recipe) {
+  private Planner(ModelSource source, Checkpoint checkpoint, Recipe recipe, SourceSummary summary) {
+    this.summary = summary;
     this.source = source;
     this.checkpoint = checkpoint;
     this.recipe = recipe;
@@ -32,7 +35,17 @@ public final class Planner {
   /// @throws RecipeException if the recipe asks for what the targets' loaders would refuse
   public static Plan plan(ModelSource source, Checkpoint checkpoint, Recipe recipe)
       throws IOException {
-    return new Planner(source, checkpoint, recipe).plan();
+    return new Planner(source, checkpoint, recipe, SourceSummary.of(checkpoint)).plan();
+  }
+
+  /// The plan of a conversion from packed experts and the checkpoint that they belong to.
+  ///
+  /// @param packed the folder of the experts
+  public static Plan plan(PackedExperts source, ModelSource packed, Recipe recipe)
+      throws IOException {
+    Checkpoint checkpoint = source.checkpoint();
+    SourceSummary summary = SourceSummary.of(checkpoint).with(packed);
+    return new Planner(source, checkpoint, recipe, summary).plan();
   }
 
   private Plan plan() throws IOException {
@@ -51,7 +64,7 @@ public final class Planner {
     }
     Plan plan =
         new Plan(
-            SourceSummary.of(checkpoint),
+            summary,
             recipe,
             units,
             Deployments.added(checkpoint, units, targets),
@@ -116,7 +129,7 @@ public final class Planner {
         0);
   }
 
-  private static Plan withManifestSizes(Plan plan) {
+  static Plan withManifestSizes(Plan plan) {
     List<TargetPlan> sized =
         plan.targets().stream()
             .map(target -> target.withManifestBytes(Manifest.bytes(plan, target)))

@@ -1,5 +1,7 @@
 package smelt.converter.plan;
 
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.util.ArrayList;
@@ -12,6 +14,12 @@ import smelt.formats.checkpoint.Leftover;
 import smelt.formats.checkpoint.Shard;
 import smelt.formats.checkpoint.Weight;
 import smelt.formats.files.Sha256;
+import smelt.formats.gguf.GgufModel;
+import smelt.formats.gguf.GgufTensor;
+import smelt.formats.gguf.GgufValue;
+import smelt.formats.safetensors.SafetensorsHeader;
+import smelt.formats.source.ByteSource;
+import smelt.formats.source.ModelSource;
 
 /// The source, as far as its headers tell.
 ///
@@ -23,11 +31,12 @@ import smelt.formats.files.Sha256;
 public record SourceSummary(
     String architecture, long tensors, long bytes, String headersDigest, String namesDigest) {
 
+  private static final long MANIFEST_LIMIT = 1L << 30;
+
   static SourceSummary of(Checkpoint checkpoint) {
     MessageDigest headers = Sha256.start();
     for (Shard shard : checkpoint.shards()) {
-      String line = shard.file() + " " + shard.size() + " " + shard.headerSha256() + "\n";
-      headers.update(line.getBytes(StandardCharsets.UTF_8));
+      headers.update(line(shard.file() + " " + shard.size() + " " + shard.headerSha256()));
     }
     return new SourceSummary(
         checkpoint.architecture().className(),
@@ -35,6 +44,56 @@ public record SourceSummary(
         checkpoint.tensorBytes(),
         Sha256.hex(headers),
         namesDigest(checkpoint));
+  }
+
+  /// The same model, with the files of its packed experts. Those of a tree tell layer, node and
+  /// size by their names; a manifest has checksums of all.
+  SourceSummary with(ModelSource packed) throws IOException {
+    MessageDigest files = Sha256.start();
+    files.update(line(headersDigest));
+    for (String name : packed.names()) {
+      if (name.endsWith(".safetensors")) {
+        try (ByteSource file = packed.open(name)) {
+          String sha256 = head(file, SafetensorsHeader.read(file).dataStart());
+          files.update(line(name + " " + file.size() + " " + sha256));
+        }
+      } else if (name.endsWith(".kt")) {
+        files.update(line(name));
+      } else if (name.equals(TargetPlan.MANIFEST)) {
+        files.update(line(name + " " + Sha256.hex(packed.readSmall(name, MANIFEST_LIMIT))));
+      }
+    }
+    return new SourceSummary(architecture, tensors, bytes, Sha256.hex(files), namesDigest);
+  }
+
+  /// A GGUF model: what stands in front of the data is its header.
+  static SourceSummary of(ModelSource source, GgufModel model) throws IOException {
+    MessageDigest headers = Sha256.start();
+    List<byte[]> names = new ArrayList<>();
+    long bytes = 0;
+    for (GgufModel.Part part : model.parts()) {
+      try (ByteSource file = source.open(part.file())) {
+        String sha256 = head(file, part.header().dataStart());
+        headers.update(line(part.file() + " " + file.size() + " " + sha256));
+      }
+      for (GgufTensor tensor : part.header().tensors()) {
+        names.add(line(tensor.name()));
+        bytes = Math.addExact(bytes, tensor.bytes());
+      }
+    }
+    GgufValue architecture = model.metadata().get("general.architecture");
+    return new SourceSummary(
+        architecture instanceof GgufValue.Text(String name) ? name : "unknown",
+        model.tensors(),
+        bytes,
+        Sha256.hex(headers),
+        sortedDigest(names));
+  }
+
+  private static String head(ByteSource file, long length) throws IOException {
+    byte[] bytes = new byte[Math.toIntExact(length)];
+    file.read(0, MemorySegment.ofArray(bytes));
+    return Sha256.hex(bytes);
   }
 
   /// The summary as it stands in plan and manifest.
@@ -57,6 +116,10 @@ public record SourceSummary(
     for (Leftover leftover : checkpoint.leftovers()) {
       names.add(line(leftover.tensor().name()));
     }
+    return sortedDigest(names);
+  }
+
+  private static String sortedDigest(List<byte[]> names) {
     Collections.sort(names, java.util.Arrays::compareUnsigned);
     MessageDigest digest = Sha256.start();
     names.forEach(digest::update);

@@ -178,7 +178,8 @@ final class WeightRules {
           TensorRole.Indexer _,
           TensorRole.Router _,
           TensorRole.RouterBias _,
-          TensorRole.Mtp _ ->
+          TensorRole.Mtp _,
+          TensorRole.Foreign _ ->
           Optional.empty();
     };
   }

@@ -22,7 +22,7 @@ public record ExpertChoices(int numa, Form form, ExpertPacker.Rule rule) {
       new ExpertChoices(1, Form.MERGED, ExpertPacker.Rule.EXACT);
 
   /// More nodes than any machine has.
-  static final int MOST_NODES = 64;
+  public static final int MOST_NODES = 64;
 
   public ExpertChoices {
     if (numa < 1 || numa > MOST_NODES) {

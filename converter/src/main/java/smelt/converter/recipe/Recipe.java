@@ -25,6 +25,9 @@ public record Recipe(
     boolean copyCode,
     long shardSize) {
 
+  /// Where a recipe names none.
+  public static final long DEFAULT_SHARD_SIZE = 4L << 30;
+
   public Recipe {
     targets = List.copyOf(targets);
     if (targets.isEmpty()) {
@@ -85,13 +88,13 @@ public record Recipe(
           entry.put("rule", spec.experts().rule().name().toLowerCase(Locale.ROOT));
         }
         case GGUF -> {
-          entry.put("type", typeName(spec.gguf().types().linear()));
-          ObjectNode types = entry.putObject("types");
-          spec.gguf()
-              .types()
-              .rules()
-              .forEach(rule -> types.put(rule.selector().text(), typeName(rule.type())));
+          if (!spec.exact()) {
+            types(entry, spec);
+          }
         }
+      }
+      if (spec.exact()) {
+        entry.put("exact", true);
       }
       spec.bounds().ifPresent(bounds -> entry.set("bounds", bounds.json()));
     }
@@ -99,6 +102,15 @@ public record Recipe(
     json.put("copy_code", copyCode);
     json.put("shard_size", shardSize);
     return json;
+  }
+
+  private static void types(ObjectNode entry, TargetSpec spec) {
+    entry.put("type", typeName(spec.gguf().types().linear()));
+    ObjectNode types = entry.putObject("types");
+    spec.gguf()
+        .types()
+        .rules()
+        .forEach(rule -> types.put(rule.selector().text(), typeName(rule.type())));
   }
 
   private static String typeName(GgmlType type) {

@@ -18,7 +18,7 @@ import smelt.formats.codec.ScaleFormat;
 /// Reads a recipe from YAML, and names all that is wrong with it at once.
 final class RecipeReader {
 
-  static final long DEFAULT_SHARD_SIZE = 4L << 30;
+  static final long DEFAULT_SHARD_SIZE = Recipe.DEFAULT_SHARD_SIZE;
 
   private static final List<String> KEYS =
       List.of("name", "description", "targets", "mtp", "copy_code", "shard_size", "bounds");
@@ -195,7 +195,8 @@ final class RecipeReader {
             bounds,
             ExpertChoices.DEFAULT,
             gguf,
-            sharedWithCpu(fields, target.get(), experts));
+            sharedWithCpu(fields, target.get(), experts),
+            false);
     return target.get().kind() == Target.Kind.EXPERTS
         ? experts.stream().map(spec::with).toList()
         : List.of(spec);

@@ -22,6 +22,7 @@ import smelt.formats.gguf.GgmlType;
 /// @param gguf choices of `gguf`, else the default
 /// @param sharedWithCpu into how many NUMA nodes KTransformers cuts the experts of this checkpoint
 ///   when it loads them; empty where it does not
+/// @param exact whether codes and scales are the source's or refused: nothing is quantized again
 public record TargetSpec(
     Target target,
     Optional<ScaleFormat> scales,
@@ -30,7 +31,8 @@ public record TargetSpec(
     Optional<BoundsSpec> bounds,
     ExpertChoices experts,
     GgufOptions gguf,
-    OptionalInt sharedWithCpu) {
+    OptionalInt sharedWithCpu,
+    boolean exact) {
 
   /// The type of GGUF files whose recipe names none.
   public static final GgufOptions DEFAULT_GGUF = GgufOptions.of(GgmlType.Q8_0);
@@ -53,17 +55,20 @@ public record TargetSpec(
         Optional.empty(),
         ExpertChoices.DEFAULT,
         DEFAULT_GGUF,
-        OptionalInt.empty());
+        OptionalInt.empty(),
+        false);
   }
 
   /// The same target with these choices.
   public TargetSpec with(ExpertChoices choices) {
-    return new TargetSpec(target, scales, keep, quantize, bounds, choices, gguf, sharedWithCpu);
+    return new TargetSpec(
+        target, scales, keep, quantize, bounds, choices, gguf, sharedWithCpu, exact);
   }
 
   /// The same target with these choices.
   public TargetSpec with(GgufOptions options) {
-    return new TargetSpec(target, scales, keep, quantize, bounds, experts, options, sharedWithCpu);
+    return new TargetSpec(
+        target, scales, keep, quantize, bounds, experts, options, sharedWithCpu, exact);
   }
 
   /// The same target, with these bounds unless it has its own.
@@ -71,7 +76,21 @@ public record TargetSpec(
     return bounds.isPresent()
         ? this
         : new TargetSpec(
-            target, scales, keep, quantize, Optional.of(forAll), experts, gguf, sharedWithCpu);
+            target,
+            scales,
+            keep,
+            quantize,
+            Optional.of(forAll),
+            experts,
+            gguf,
+            sharedWithCpu,
+            exact);
+  }
+
+  /// The same target with the source's codes and scales, or nothing.
+  public TargetSpec exactly() {
+    return new TargetSpec(
+        target, scales, keep, quantize, bounds, experts, gguf, sharedWithCpu, true);
   }
 
   /// The name of the target's folder: its label, and what sets it apart from the same target with
@@ -83,12 +102,14 @@ public record TargetSpec(
           target.label()
               + (experts.numa() == 1 ? "" : "-numa" + experts.numa())
               + (experts.form() == ExpertChoices.Form.MERGED ? "" : "-tree")
-              + (experts.rule() == ExpertPacker.Rule.EXACT ? "" : "-upstream");
+              + (experts.rule() == ExpertPacker.Rule.UPSTREAM ? "-upstream" : "");
       case GGUF ->
-          target.label()
-              + "-"
-              + gguf.types().linear().name().toLowerCase(Locale.ROOT)
-              + (gguf.types().rules().isEmpty() ? "" : "-mixed");
+          exact
+              ? target.label()
+              : target.label()
+                  + "-"
+                  + gguf.types().linear().name().toLowerCase(Locale.ROOT)
+                  + (gguf.types().rules().isEmpty() ? "" : "-mixed");
     };
   }
 

@@ -1,7 +1,10 @@
 package smelt.converter.run;
 
+import static java.nio.ByteOrder.LITTLE_ENDIAN;
+
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.HashMap;
 import java.util.Map;
 import smelt.converter.plan.Job;
@@ -13,10 +16,14 @@ import smelt.formats.codec.Tile;
 import smelt.formats.experts.ExpertFormat;
 import smelt.formats.experts.ExpertPacker;
 import smelt.formats.experts.ExpertPacker.Region;
+import smelt.formats.experts.RowScales;
 
 /// Writes a whole matrix of an expert in the order of a CPU's kernels, slice by slice. Serves one
 /// thread.
 final class ExpertWriter {
+
+  private static final ValueLayout.OfFloat F32 =
+      ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(LITTLE_ENDIAN);
 
   private record Kind(ExpertFormat format, ExpertPacker.Rule rule) {}
 
@@ -77,7 +84,37 @@ final class ExpertWriter {
           write(tile, output, packer, slice, slice.region());
         }
       }
+      case KEEP -> {
+        for (Job.Slice slice : output.slices()) {
+          keep(tile, output, packer, slice, matrix);
+        }
+      }
     }
+  }
+
+  /// Packs codes as they are, with their scales.
+  private void keep(
+      UnitRun.Tile tile,
+      Job.Output.Experts output,
+      ExpertPacker packer,
+      Job.Slice slice,
+      Tile matrix)
+      throws IOException {
+    Region region = slice.region();
+    RowScales rows = RowScales.of(matrix.encoding(), matrix.cols()).orElseThrow();
+    KeptScales.require(tile.job().weight(), rows, matrix.scales(), region);
+    for (long row = 0; row < region.rows(); row++) {
+      float scale = rows.shared(matrix.scales(), region, region.firstRow() + row);
+      KeptScales.requireFinite(tile.job().weight(), region.firstRow() + row, scale);
+      scalesOut.setAtIndex(F32, row, scale / output.format().codeStep());
+    }
+    long from = region.firstRow() * matrix.cols() + region.firstCol();
+    Projection projection = projection(tile.job());
+    packer.pack(projection, matrix.codes(), from, matrix.cols(), region, codesOut, 0);
+    long bytes = output.format().bytes(projection, region.rows(), region.cols());
+    ShardWriter shard = tile.unit().shard(output.target());
+    shard.write(slice.weight(), 0, codesOut.asSlice(0, bytes));
+    shard.write(slice.scale(), 0, scalesOut.asSlice(0, region.rows() * Float.BYTES));
   }
 
   /// @param quantized the region whose codes and scales the buffers hold

@@ -17,6 +17,7 @@ import smelt.formats.codec.NonFiniteException;
 import smelt.formats.codec.ScaleFormat;
 import smelt.formats.codec.Tile;
 import smelt.formats.codec.Transcoder;
+import smelt.formats.experts.ExpertPacker;
 import smelt.formats.source.SourceFiles;
 
 /// Reads a tile of a weight once and writes it for every target. Has the buffers of one thread.
@@ -93,7 +94,8 @@ final class TileWorker {
       switch (output) {
         case Job.Output.Tensor tensor -> convert(tile, tensor, in);
         case Job.Output.Experts expert -> {
-          refuseLeastInt8(tile, in);
+          refuseBeyond(
+              tile, in, expert.rule() == ExpertPacker.Rule.KEEP ? expert.format().largest() : 127);
           experts.write(tile, expert, in);
         }
         case Job.Output.Blocks rows -> blocks.write(tile, rows, in);
@@ -126,12 +128,19 @@ final class TileWorker {
   }
 
   private static void refuseLeastInt8(UnitRun.Tile tile, Tile in) {
+    refuseBeyond(tile, in, 127);
+  }
+
+  /// Refuses INT8 codes of a larger magnitude.
+  private static void refuseBeyond(UnitRun.Tile tile, Tile in, int largest) {
     if (in.encoding() instanceof Encoding.Plain || in.encoding().type() != ElementType.I8) {
       return;
     }
     for (long i = 0; i < in.rows() * in.cols(); i++) {
-      if (in.codes().get(ValueLayout.JAVA_BYTE, in.codesOffset() + i) == Byte.MIN_VALUE) {
-        throw leastCode(tile, in, i, i, "INT8 code -128", "codes from -127 to 127");
+      int code = in.codes().get(ValueLayout.JAVA_BYTE, in.codesOffset() + i);
+      if (Math.abs(code) > largest) {
+        String found = (largest == 127 ? "INT8 code " : "code ") + code;
+        throw leastCode(tile, in, i, i, found, "codes from -" + largest + " to " + largest);
       }
     }
   }

@@ -98,7 +98,8 @@ public enum Precision {
           TensorRole.AttentionBias _,
           TensorRole.Router _,
           TensorRole.RouterBias _,
-          TensorRole.Mtp _ ->
+          TensorRole.Mtp _,
+          TensorRole.Foreign _ ->
           false;
     };
   }

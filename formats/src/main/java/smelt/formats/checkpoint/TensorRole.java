@@ -202,4 +202,17 @@ public sealed interface TensorRole {
       return "mtp." + part.name().toLowerCase(java.util.Locale.ROOT);
     }
   }
+
+  /// A tensor of a container that is copied without being understood. No checkpoint has one.
+  record Foreign() implements TensorRole {
+    @Override
+    public OptionalInt layer() {
+      return OptionalInt.empty();
+    }
+
+    @Override
+    public String label() {
+      return "foreign";
+    }
+  }
 }

@@ -334,8 +334,9 @@ public final class Transcoder {
   }
 
   /// Whether `to` can hold the codes and scales of `from` as they are: it is the same, or differs
-  /// only in that scales become F32 or need no longer be powers of two.
-  private static boolean copies(Encoding from, Encoding to) {
+  /// only in that scales become F32 or need no longer be powers of two. Whether codes and scales of
+  /// `from` are those of `to`, perhaps with scales of a wider type: no number is rounded.
+  public static boolean copies(Encoding from, Encoding to) {
     if (from.equals(to)) {
       return true;
     }

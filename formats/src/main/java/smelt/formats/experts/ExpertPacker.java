@@ -27,7 +27,9 @@ public final class ExpertPacker {
     /// of the row, see [ScaleSearch].
     EXACT,
     /// As the runtime's converter, see [RowRule].
-    UPSTREAM
+    UPSTREAM,
+    /// Those of the source, INT8 with scales of rows: nothing is quantized, see [RowScales].
+    KEEP
   }
 
   /// A part of a matrix: what one NUMA node gets.
@@ -121,6 +123,7 @@ public final class ExpertPacker {
         }
         yield format.upstreamRule().quantize(row, cols, rowCodes);
       }
+      case KEEP -> throw new IllegalStateException("codes that are kept are not quantized");
     };
   }
 

@@ -14,6 +14,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.regex.Pattern;
 import smelt.formats.BadInputException;
 import smelt.formats.ElementType;
@@ -319,7 +320,20 @@ public final class PackedExperts implements ModelSource {
 
   @Override
   public String stamp(String name) throws IOException {
-    return name.startsWith(FOLDER) ? "" : base.stamp(name);
+    if (!name.startsWith(FOLDER)) {
+      return base.stamp(name);
+    }
+    Matrix matrix = matrices.get(name.substring(FOLDER.length()));
+    if (matrix == null) {
+      throw new NoSuchFileException(name);
+    }
+    TreeMap<String, String> stamps = new TreeMap<>();
+    for (Part part : matrix.parts()) {
+      for (Stored stored : List.of(part.codes(), part.scales())) {
+        stamps.put(stored.file(), packed.model().stamp(stored.file()));
+      }
+    }
+    return stamps.toString();
   }
 
   @Override

@@ -1,5 +1,7 @@
 package smelt.formats.gguf;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -31,8 +33,11 @@ public final class GgufLayout {
   /// The key of an alignment other than the default.
   public static final String ALIGNMENT_KEY = "general.alignment";
 
-  /// The alignment of files that say nothing else, and of all that are written.
+  /// The alignment of files that say nothing else.
   public static final int ALIGNMENT = 32;
+
+  static final int LEAST_ALIGNMENT = 8;
+  static final long MAX_ALIGNMENT = 1 << 20;
 
   /// A tensor to be written; see [GgufTensor] for its parts.
   public record Tensor(String name, GgmlType type, List<Long> dims) {
@@ -46,9 +51,11 @@ public final class GgufLayout {
   private final Map<String, GgufTensor> byName;
   private final byte[] header;
   private final long dataBytes;
+  private final long alignment;
 
-  private GgufLayout(List<GgufTensor> tensors, byte[] header, long dataBytes) {
+  private GgufLayout(List<GgufTensor> tensors, byte[] header, long dataBytes, long alignment) {
     this.tensors = List.copyOf(tensors);
+    this.alignment = alignment;
     this.header = header;
     this.dataBytes = dataBytes;
     byName = HashMap.newHashMap(tensors.size());
@@ -61,34 +68,56 @@ public final class GgufLayout {
 
   /// Lays out a file.
   ///
-  /// @param metadata in the order of the file
+  /// @param metadata in the order of the file; an alignment in it holds
   /// @param tensors in the order of the file, names distinct
-  /// @throws IllegalArgumentException if a name, key, number of dimensions or size is impossible
+  /// @throws IllegalArgumentException if a name, key, alignment, number of dimensions or size is
+  ///   impossible
   public static GgufLayout of(SequencedMap<String, GgufValue> metadata, List<Tensor> tensors) {
-    if (metadata.containsKey(ALIGNMENT_KEY)) {
-      throw new IllegalArgumentException(ALIGNMENT_KEY + " is not for callers to choose");
-    }
+    long alignment = alignment(metadata);
     List<GgufTensor> entries = new ArrayList<>(tensors.size());
     long end = 0;
     for (Tensor tensor : tensors) {
       try {
         GgufTensor entry = new GgufTensor(tensor.name(), tensor.type(), tensor.dims(), end);
-        end = padded(Math.addExact(end, entry.bytes()), ALIGNMENT);
+        end = padded(Math.addExact(end, entry.bytes()), alignment);
         entries.add(entry);
       } catch (ArithmeticException e) {
         throw new IllegalArgumentException("tensor '" + tensor.name() + "': " + e.getMessage(), e);
       }
     }
-    byte[] header = HeaderEncoder.encode(metadata, entries);
+    byte[] header = HeaderEncoder.encode(metadata, entries, alignment);
     Math.addExact(end, (long) header.length);
-    return new GgufLayout(entries, header, end);
+    return new GgufLayout(entries, header, end, alignment);
+  }
+
+  /// The alignment that a file's metadata asks for.
+  ///
+  /// @throws IllegalArgumentException if it is no power of two from 8 to 1 MiB, or no U32
+  public static long alignment(SequencedMap<String, GgufValue> metadata) {
+    GgufValue value = metadata.get(ALIGNMENT_KEY);
+    if (value == null) {
+      return ALIGNMENT;
+    }
+    if (value instanceof GgufValue.U32(long alignment)
+        && alignment >= LEAST_ALIGNMENT
+        && alignment <= MAX_ALIGNMENT
+        && Long.bitCount(alignment) == 1) {
+      return alignment;
+    }
+    String found = value instanceof GgufValue.Array ? "an array" : value.toString();
+    throw new IllegalArgumentException(ALIGNMENT_KEY + " = " + found);
   }
 
   /// The next multiple of an alignment.
   ///
   /// @throws ArithmeticException if it is beyond a long
-  static long padded(long bytes, long alignment) {
+  public static long padded(long bytes, long alignment) {
     return Math.addExact(bytes, alignment - 1) / alignment * alignment;
+  }
+
+  /// Bytes that a tensor takes in the list of the header.
+  public static long listedBytes(Tensor tensor) {
+    return 8L + tensor.name().getBytes(UTF_8).length + 4 + 8L * tensor.dims().size() + 4 + 8;
   }
 
   /// The file's first bytes, up to the data.
@@ -124,6 +153,6 @@ public final class GgufLayout {
 
   /// Bytes of zeros behind a tensor.
   public long padding(GgufTensor tensor) {
-    return padded(tensor.bytes(), ALIGNMENT) - tensor.bytes();
+    return padded(tensor.bytes(), alignment) - tensor.bytes();
   }
 }

@@ -1,6 +1,7 @@
 package smelt.formats.gguf;
 
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.SequencedMap;
@@ -20,7 +21,7 @@ public record GgufSplit(int number, int count, int tensors) {
   static final String TENSORS = "split.tensors.count";
 
   /// Parts that the five digits of a name, and the width of the keys, allow.
-  private static final int MAX_COUNT = 0xFFFF;
+  public static final int MAX_COUNT = 0xFFFF;
 
   public GgufSplit {
     if (count < 1 || count > MAX_COUNT || number < 0 || number >= count || tensors < 0) {
@@ -45,6 +46,16 @@ public record GgufSplit(int number, int count, int tensors) {
     return entries;
   }
 
+  /// Metadata without the entries that say so.
+  public static SequencedMap<String, GgufValue> removed(SequencedMap<String, GgufValue> metadata) {
+    SequencedMap<String, GgufValue> entries = new LinkedHashMap<>(metadata);
+    entries.keySet().removeAll(List.of(NUMBER, COUNT, TENSORS));
+    return entries;
+  }
+
+  /// A model that llama.cpp has merged says that it has no parts (`split.count` 0): it is no part
+  /// of one.
+  ///
   /// @throws IllegalArgumentException saying what is wrong, if only some of the keys are there, or
   ///   their kinds or values are not as described
   static Optional<GgufSplit> of(SequencedMap<String, GgufValue> metadata) {
@@ -58,6 +69,9 @@ public record GgufSplit(int number, int count, int tensors) {
     if (metadata.get(NUMBER) instanceof GgufValue.U16(int number)
         && metadata.get(COUNT) instanceof GgufValue.U16(int count)
         && metadata.get(TENSORS) instanceof GgufValue.I32(int tensors)) {
+      if (number == 0 && count == 0) {
+        return Optional.empty();
+      }
       return Optional.of(new GgufSplit(number, count, tensors));
     }
     throw new IllegalArgumentException(

@@ -18,7 +18,8 @@ final class HeaderEncoder {
 
   private HeaderEncoder() {}
 
-  static byte[] encode(SequencedMap<String, GgufValue> metadata, List<GgufTensor> tensors) {
+  static byte[] encode(
+      SequencedMap<String, GgufValue> metadata, List<GgufTensor> tensors, long alignment) {
     HeaderEncoder encoder = new HeaderEncoder();
     encoder.out.writeBytes(MAGIC);
     encoder.int32(GgufLayout.VERSION);
@@ -28,7 +29,7 @@ final class HeaderEncoder {
     tensors.forEach(encoder::tensor);
     if (!tensors.isEmpty()) {
       int size = encoder.out.size();
-      long padding = GgufLayout.padded(size, GgufLayout.ALIGNMENT) - size;
+      long padding = GgufLayout.padded(size, alignment) - size;
       encoder.out.writeBytes(new byte[(int) padding]);
     }
     return encoder.out.toByteArray();

@@ -23,10 +23,6 @@ final class HeaderReader {
   /// Most bytes of a text of the metadata.
   static final long MAX_TEXT_BYTES = 64L << 20;
 
-  static final long MAX_ALIGNMENT = 1 << 20;
-
-  private static final int LEAST_ALIGNMENT = 8;
-
   /// A key of one byte, a kind, a value of one byte.
   private static final long LEAST_ENTRY_BYTES = 8 + 1 + 4 + 1;
 
@@ -165,21 +161,17 @@ final class HeaderReader {
   }
 
   private long alignment(SequencedMap<String, GgufValue> metadata) {
-    GgufValue value = metadata.get(GgufLayout.ALIGNMENT_KEY);
-    if (value == null) {
-      return GgufLayout.ALIGNMENT;
+    try {
+      return GgufLayout.alignment(metadata);
+    } catch (IllegalArgumentException e) {
+      throw in.bad(
+          in.position(),
+          e.getMessage(),
+          "a U32 that is a power of two from "
+              + GgufLayout.LEAST_ALIGNMENT
+              + " to "
+              + GgufLayout.MAX_ALIGNMENT);
     }
-    if (value instanceof GgufValue.U32(long alignment)
-        && alignment >= LEAST_ALIGNMENT
-        && alignment <= MAX_ALIGNMENT
-        && Long.bitCount(alignment) == 1) {
-      return alignment;
-    }
-    String found = value instanceof GgufValue.Array ? "an array" : value.toString();
-    throw in.bad(
-        in.position(),
-        GgufLayout.ALIGNMENT_KEY + " = " + found,
-        "a U32 that is a power of two from " + LEAST_ALIGNMENT + " to " + MAX_ALIGNMENT);
   }
 
   private void tensor(TensorTable table) throws IOException {

@@ -3,6 +3,7 @@ package smelt.formats.source;
 import java.io.IOException;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.SimpleFileVisitor;
@@ -41,16 +42,21 @@ final class FolderSource implements ModelSource {
     return new FolderSource(folder, lister.files);
   }
 
-  /// Some files of one folder, and nothing else of it.
+  /// Some of the files of a folder.
   ///
   /// @param location what the user named
-  static FolderSource of(Path location, List<Path> files) throws IOException {
-    SortedMap<String, Listed> listed = new TreeMap<>();
-    for (Path file : files) {
-      Path real = file.toRealPath();
-      listed.put(file.getFileName().toString(), new Listed(real, FileStamp.of(real)));
+  static FolderSource of(Path location, Path folder, List<String> names) throws IOException {
+    Path root = folder.toRealPath();
+    Lister lister = new Lister(root, HubCache.around(root));
+    for (String name : names) {
+      Path file = root.resolve(name);
+      lister.visitFile(
+          file, Files.readAttributes(file, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS));
     }
-    return new FolderSource(location, listed);
+    if (!lister.problems.isEmpty()) {
+      throw new BadInputException(lister.problems);
+    }
+    return new FolderSource(location, lister.files);
   }
 
   private static final class Lister extends SimpleFileVisitor<Path> {

@@ -56,6 +56,14 @@ public final class ModelSources {
     throw noModel(model);
   }
 
+  /// Opens files of a folder, and no others.
+  ///
+  /// @param given what the user named
+  /// @param names of files that are in the folder
+  public static ModelSource files(Path given, Path folder, List<String> names) throws IOException {
+    return FolderSource.of(given, folder, names);
+  }
+
   private static ModelSource openArchive(Path given, Path archive) throws IOException {
     String magic = magic(archive);
     if (magic.startsWith("PK\3\4") || magic.startsWith("PK\5\6")) {
@@ -65,7 +73,7 @@ public final class ModelSources {
       return ArchiveSource.openTar(archive);
     }
     if (magic.startsWith("GGUF")) {
-      return FolderSource.of(given, parts(given));
+      return FolderSource.of(given, given.toAbsolutePath().getParent(), parts(given));
     }
     String compression = compression(magic);
     if (!compression.isEmpty()) {
@@ -75,16 +83,17 @@ public final class ModelSources {
   }
 
   /// A GGUF file, and where its name is that of a part, the other parts beside it.
-  private static List<Path> parts(Path given) throws IOException {
-    Path file = given.toAbsolutePath();
-    Matcher part = GGUF_PART.matcher(file.getFileName().toString());
+  private static List<String> parts(Path given) throws IOException {
+    String file = given.getFileName().toString();
+    Matcher part = GGUF_PART.matcher(file);
     if (!part.matches()) {
       return List.of(file);
     }
-    try (Stream<Path> files = Files.list(file.getParent())) {
+    try (Stream<Path> files = Files.list(given.toAbsolutePath().getParent())) {
       return files
+          .map(other -> other.getFileName().toString())
           .filter(other -> {
-            Matcher name = GGUF_PART.matcher(other.getFileName().toString());
+            Matcher name = GGUF_PART.matcher(other);
             return name.matches()
                 && name.group(1).equals(part.group(1))
                 && name.group(2).equals(part.group(2));

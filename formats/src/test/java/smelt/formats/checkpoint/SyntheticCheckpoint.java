@@ -167,7 +167,8 @@ public record SyntheticCheckpoint(
           TensorRole.AttentionBias _,
           TensorRole.Router _,
           TensorRole.RouterBias _,
-          TensorRole.Mtp _ ->
+          TensorRole.Mtp _,
+          TensorRole.Foreign _ ->
           false;
     };
   }

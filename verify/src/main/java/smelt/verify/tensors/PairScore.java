@@ -100,7 +100,8 @@ final class PairScore {
           TensorRole.Indexer _,
           TensorRole.Router _,
           TensorRole.RouterBias _,
-          TensorRole.Mtp _ ->
+          TensorRole.Mtp _,
+          TensorRole.Foreign _ ->
           Optional.empty();
     };
   }

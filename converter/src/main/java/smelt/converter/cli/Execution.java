@@ -1,0 +1,192 @@
+package smelt.converter.cli;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.OptionalLong;
+import java.util.stream.IntStream;
+import smelt.converter.ByteSize;
+import smelt.converter.plan.Plan;
+import smelt.converter.plan.TargetPlan;
+import smelt.converter.progress.Progress;
+import smelt.converter.report.Report;
+import smelt.converter.report.Reports;
+import smelt.converter.run.AnonymousMemory;
+import smelt.converter.run.Conversion;
+import smelt.converter.run.DiskSpace;
+import smelt.converter.run.MemoryPlan;
+import smelt.converter.run.OutputFolder;
+import smelt.converter.run.StopSignal;
+import smelt.formats.codec.Kernels;
+import smelt.formats.source.ModelSource;
+import tools.jackson.databind.node.JsonNodeFactory;
+import tools.jackson.databind.node.ObjectNode;
+
+/// Carries a plan out as a command: compares it with memory and disk, runs what is left of it,
+/// publishes, and answers.
+final class Execution {
+
+  private final String command;
+  private final Terminal terminal;
+  private final Kernels kernels;
+  private final RunOptions run;
+  private final QuietOption quiet;
+  private final JsonOption json;
+  private final Reports reports;
+  private final StopSignal stop = new StopSignal();
+
+  /// Takes the options before any work is done, so that a slip in one costs nothing. From now on a
+  /// signal stops the run.
+  ///
+  /// @param command the command's name
+  Execution(
+      String command,
+      Terminal terminal,
+      Interruption interruption,
+      Kernels kernels,
+      RunOptions run,
+      QuietOption quiet,
+      JsonOption json,
+      Reports reports) {
+    this.command = command;
+    this.terminal = terminal;
+    this.kernels = kernels;
+    this.run = run;
+    this.quiet = quiet;
+    this.json = json;
+    this.reports = reports;
+    interruption.arm(stop);
+  }
+
+  /// Runs a plan to its end.
+  ///
+  /// @param watched measures from before the source was opened
+  void carryOut(ModelSource source, Plan plan, Path output, AnonymousMemory watched)
+      throws IOException, InterruptedException {
+    MemoryPlan memory = MemoryPlan.of(plan, run.threads(), run.memory());
+    DiskSpace.require(plan, output);
+    long start = System.nanoTime();
+    try (OutputFolder folder = OutputFolder.open(output, plan, source)) {
+      begin(output, folder, kernels, memory);
+      LaunchNotes.of(plan).forEach(terminal::message);
+      Conversion.Result result = convert(source, plan, folder, kernels, memory);
+      folder.publish();
+      double seconds = (System.nanoTime() - start) / 1e9;
+      answer(
+          new Summary(output, plan, folder.planDigest(), memory, result, seconds, watched.peak()));
+    }
+  }
+
+  private void begin(Path output, OutputFolder folder, Kernels chosen, MemoryPlan memory) {
+    if (folder.isComplete()) {
+      terminal.message(
+          "nothing to do: "
+              + output
+              + " already holds the whole output of this plan, from a model with these headers and"
+              + " these norms and routers (remove it to run again)");
+    } else {
+      terminal.message("kernels " + chosen.name() + ", " + memory.threads() + " threads");
+    }
+  }
+
+  private Conversion.Result convert(
+      ModelSource source, Plan plan, OutputFolder folder, Kernels chosen, MemoryPlan memory)
+      throws IOException, InterruptedException {
+    List<Integer> order = IntStream.range(0, plan.units().size()).boxed().toList();
+    long left =
+        order.stream()
+            .filter(u -> !folder.isDone(u))
+            .mapToLong(u -> plan.units().get(u).sourceBytes())
+            .sum();
+    long unitsLeft = order.stream().filter(u -> !folder.isDone(u)).count();
+    try (Progress progress = quiet.progress(terminal, command)) {
+      progress.start(left, unitsLeft);
+      return Conversion.run(source, plan, folder, chosen, memory, stop, progress, order);
+    }
+  }
+
+  /// What a finished conversion says of itself.
+  private record Summary(
+      Path output,
+      Plan plan,
+      String planDigest,
+      MemoryPlan memory,
+      Conversion.Result result,
+      double seconds,
+      OptionalLong peak) {}
+
+  private void answer(Summary summary) throws IOException {
+    if (json.wanted()) {
+      json.answer(terminal, json(summary));
+    } else {
+      text(summary);
+    }
+    reports.write(report(summary));
+  }
+
+  private void text(Summary summary) {
+    for (TargetPlan target : summary.plan().targets()) {
+      terminal.answer(
+          String.format(
+              Locale.ROOT,
+              "%-16s %s: %,d files, %,d bytes",
+              target.spec().name(),
+              summary.output().resolve(target.folder()),
+              target.files(),
+              target.bytes()));
+    }
+    Conversion.Result result = summary.result();
+    terminal.answer(
+        String.format(
+            Locale.ROOT,
+            "%d units done, %d kept, %,d bytes read in %.1f s; memory %s of %s planned",
+            result.unitsDone(),
+            result.unitsKept(),
+            result.bytesRead(),
+            summary.seconds(),
+            summary.peak().isPresent()
+                ? ByteSize.format(summary.peak().getAsLong())
+                : "not measured",
+            ByteSize.format(summary.memory().peak())));
+    terminal.answer("plan " + summary.planDigest());
+  }
+
+  private static ObjectNode json(Summary summary) {
+    ObjectNode node = JsonNodeFactory.instance.objectNode();
+    node.put("bytes_read", summary.result().bytesRead());
+    node.put("memory_planned", summary.memory().peak());
+    summary.peak().ifPresent(peak -> node.put("memory_peak", peak));
+    node.put("output_bytes", summary.plan().outputBytes());
+    node.put("plan", summary.planDigest());
+    node.put("seconds", Math.round(summary.seconds() * 1000) / 1000.0);
+    node.put("units_done", summary.result().unitsDone());
+    node.put("units_kept", summary.result().unitsKept());
+    return node;
+  }
+
+  private Report report(Summary summary) {
+    List<Report.Check> checks =
+        List.of(
+            new Report.Check(
+                "all units have receipts",
+                Report.Outcome.PASSED,
+                summary.plan().units().size() + " units"),
+            new Report.Check(
+                "memory within the plan",
+                summary.peak().isEmpty()
+                    ? Report.Outcome.SKIPPED
+                    : summary.peak().getAsLong() <= summary.memory().peak()
+                        ? Report.Outcome.PASSED
+                        : Report.Outcome.FAILED,
+                summary.peak().isEmpty() ? "this system does not tell" : ""));
+    List<Report.Figure> figures =
+        List.of(
+            new Report.Figure("bytes read", Long.toString(summary.result().bytesRead()), "B"),
+            new Report.Figure("bytes written", Long.toString(summary.plan().outputBytes()), "B"),
+            new Report.Figure("memory planned", Long.toString(summary.memory().peak()), "B"),
+            new Report.Figure("plan", summary.planDigest(), ""));
+    return new Report(
+        "smelt " + command, List.of(new Report.Section("conversion", checks, figures)));
+  }
+}
