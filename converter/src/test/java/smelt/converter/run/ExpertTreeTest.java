@@ -188,8 +188,7 @@ class ExpertTreeTest {
             for (TensorEntry entry : header.tensors()) {
               MemorySegment bytes = arena.allocate(entry.bytes());
               file.read(header.offset(entry), bytes);
-              tensors.put(
-                  entry.name(), ByteBuffer.wrap(bytes.toArray(ValueLayout.JAVA_BYTE)));
+              tensors.put(entry.name(), ByteBuffer.wrap(bytes.toArray(ValueLayout.JAVA_BYTE)));
             }
           }
         }
