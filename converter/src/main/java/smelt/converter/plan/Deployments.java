@@ -15,7 +15,8 @@ import smelt.formats.checkpoint.TensorRole;
 import smelt.formats.checkpoint.Weight;
 
 /// Adds the `deploy/` folder to targets whose experts are served from the CPU. The other half is
-/// the recipe's first checkpoint, or the source where there is none.
+/// the recipe's first checkpoint, or the source where there is none. Experts that are only laid out
+/// anew come without: their source does not show the other half.
 final class Deployments {
 
   /// Bytes of a number in the key-value cache.
@@ -42,7 +43,7 @@ final class Deployments {
 
   private TargetPlan added(int target) {
     TargetPlan plan = targets.get(target);
-    if (plan.shards().isEmpty()) {
+    if (plan.shards().isEmpty() || plan.spec().exact()) {
       return plan;
     }
     Optional<Serving> serving = Serving.of(plan.spec(), plan.shards().getFirst().name());
