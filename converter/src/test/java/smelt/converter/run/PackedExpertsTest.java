@@ -70,7 +70,9 @@ class PackedExpertsTest {
       value = {
         "{target: kt-amx-int8, numa: 1} | 1",
         "{target: kt-amx-int8, numa: 2} | 2",
-        "{target: kt-aocl-int8, numa: 4} | 4"
+        "{target: kt-amx-int8, numa: 2, form: tree} | 2",
+        "{target: kt-aocl-int8, numa: 4} | 4",
+        "{target: kt-aocl-int8, form: tree} | 1"
       })
   void readsTheNumbersOfInt8Channel(String target, int nodes) throws Exception {
     Path packed = folder.resolve("packed");
@@ -128,6 +130,28 @@ class PackedExpertsTest {
           .isInstanceOf(BadInputException.class)
           .hasMessageContaining("no fitting blk.")
           .hasMessageContaining("ffn_up_exps.7.numa.0.scale");
+    }
+  }
+
+  @Test
+  void readsATreeByItselfAndRefusesTwo() throws Exception {
+    Path packed = folder.resolve("packed");
+    convert("{target: kt-amx-int4, form: tree}", packed);
+    try (ModelSource base = ModelSources.open(FP8);
+        ModelSource tree = ModelSources.open(packed.resolve("experts"));
+        PackedExperts experts = PackedExperts.open(tree, base, Checkpoint.open(base))) {
+      assertThat(experts.format()).hasToString("AMXINT4");
+      assertThat(experts.nodes()).isEqualTo(1);
+    }
+    Path two = packed.resolve("other/_layer_1/_numa_0");
+    Files.createDirectories(two);
+    Files.write(two.resolve("INT4_up_0_4Byte_quant_.kt"), new byte[4]);
+    try (ModelSource base = ModelSources.open(FP8);
+        ModelSource made = ModelSources.open(packed)) {
+      Checkpoint model = Checkpoint.open(base);
+      assertThatThrownBy(() -> PackedExperts.open(made, base, model))
+          .isInstanceOf(BadInputException.class)
+          .hasMessageContaining("trees of experts in 'experts/' and in 'other/'");
     }
   }
 }

@@ -10,12 +10,10 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.TreeMap;
-import java.util.regex.Pattern;
 import smelt.formats.BadInputException;
 import smelt.formats.ElementType;
 import smelt.formats.Problem;
@@ -27,15 +25,15 @@ import smelt.formats.checkpoint.TensorRole;
 import smelt.formats.checkpoint.Weight;
 import smelt.formats.codec.Encoding;
 import smelt.formats.codec.ScaleFormat;
-import smelt.formats.safetensors.SafetensorsHeader;
-import smelt.formats.safetensors.TensorEntry;
+import smelt.formats.experts.ExpertTensor.Content;
+import smelt.formats.experts.StoredSlices.Stored;
 import smelt.formats.source.ByteSource;
 import smelt.formats.source.ModelSource;
-import smelt.formats.source.SourceFiles;
 
 /// A model whose routed experts are read from KTransformers' files, and everything else from a
 /// checkpoint, as the runtime does it. Packed experts appear as INT8 weights, row by row, in
-/// virtual files of the model: what reads checkpoints can read them.
+/// virtual files of the model: what reads checkpoints can read them. The files are merged
+/// safetensors or a `.kt` tree.
 ///
 /// INT4 codes appear as INT8 ones, with scales that are 16 times the stored ones; the numbers are
 /// exactly those of the kernels. A down projection that is cut for several nodes has a scale for
@@ -44,17 +42,12 @@ import smelt.formats.source.SourceFiles;
 /// Files are unpacked a block of rows at a time, and few blocks are kept. Safe for several threads.
 public final class PackedExperts implements ModelSource {
 
-  private static final Pattern PACKED =
-      Pattern.compile("blk\\.\\d+\\.ffn_(gate|up|down)_exps\\.\\d+\\.numa\\.\\d+\\.weight");
   private static final String FOLDER = "packed-experts/";
   private static final int BLOCKS_KEPT = 16;
   private static final int PROBLEMS_NAMED = 5;
 
   private static final ValueLayout.OfFloat F32 =
       ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(LITTLE_ENDIAN);
-
-  /// A stored tensor of the packed files.
-  private record Stored(String file, long offset, long bytes) {}
 
   /// One NUMA node's part of a matrix, and where it is stored.
   private record Part(Stored codes, Stored scales, ExpertPacker.Region region) {}
@@ -74,7 +67,7 @@ public final class PackedExperts implements ModelSource {
   private record BlockKey(String matrix, int part, long block) {}
 
   private final ModelSource base;
-  private final SourceFiles packed;
+  private final StoredSlices packed;
   private final ExpertFormat format;
   private final int nodes;
   private final Checkpoint checkpoint;
@@ -89,18 +82,21 @@ public final class PackedExperts implements ModelSource {
         }
       };
 
-  private PackedExperts(
-      ModelSource packed, ModelSource base, Checkpoint model, Map<String, Stored> stored) {
+  private PackedExperts(StoredSlices packed, ModelSource base, Checkpoint model) {
     this.base = base;
-    this.packed = new SourceFiles(packed);
-    this.nodes = nodes(stored);
+    this.packed = packed;
+    this.nodes = packed.all().stream()
+            .filter(slice -> slice.content() == Content.CODES)
+            .mapToInt(slice -> slice.node() + 1)
+            .max()
+            .orElse(0);
     List<Problem> problems = new ArrayList<>();
     Optional<ExpertFormat> found = Optional.empty();
     List<Weight> weights = new ArrayList<>();
     for (Weight weight : model.weights()) {
       if (isPacked(weight, model)) {
         TensorRole.RoutedExpert role = (TensorRole.RoutedExpert) weight.role();
-        Optional<Matrix> matrix = matrix(weight, role, stored, packed.location(), problems);
+        Optional<Matrix> matrix = matrix(weight, role, problems);
         if (matrix.isPresent()) {
           Optional<ExpertFormat> form = form(matrix.get());
           if (form.isEmpty() || (found.isPresent() && !found.equals(form))) {
@@ -127,10 +123,9 @@ public final class PackedExperts implements ModelSource {
     this.checkpoint = model.with(packed.location(), weights);
   }
 
-  /// Whether a folder holds packed experts.
+  /// Whether a folder holds packed experts, merged or a tree.
   public static boolean isIn(ModelSource source) throws IOException {
-    return source.names().stream().noneMatch("config.json"::equals)
-        && stored(source).keySet().stream().anyMatch(name -> PACKED.matcher(name).matches());
+    return StoredSlices.isIn(source);
   }
 
   /// Opens packed experts beside the model they belong to. Both sources stay the caller's to close.
@@ -138,30 +133,7 @@ public final class PackedExperts implements ModelSource {
   /// @throws BadInputException naming what is missing or of another size
   public static PackedExperts open(ModelSource packed, ModelSource base, Checkpoint model)
       throws IOException {
-    return new PackedExperts(packed, base, model, stored(packed));
-  }
-
-  private static Map<String, Stored> stored(ModelSource source) throws IOException {
-    Map<String, Stored> stored = new HashMap<>();
-    for (String name : source.names()) {
-      if (name.endsWith(".safetensors")) {
-        try (ByteSource file = source.open(name)) {
-          SafetensorsHeader header = SafetensorsHeader.read(file);
-          for (TensorEntry entry : header.tensors()) {
-            stored.put(entry.name(), new Stored(name, header.offset(entry), entry.bytes()));
-          }
-        }
-      }
-    }
-    return stored;
-  }
-
-  private static int nodes(Map<String, Stored> stored) {
-    return stored.keySet().stream()
-        .filter(name -> PACKED.matcher(name).matches())
-        .mapToInt(name -> Integer.parseInt(name.replaceAll(".*\\.numa\\.|\\.weight", "")) + 1)
-        .max()
-        .orElse(0);
+    return new PackedExperts(StoredSlices.read(packed), base, model);
   }
 
   private static boolean isPacked(Weight weight, Checkpoint model) {
@@ -170,41 +142,36 @@ public final class PackedExperts implements ModelSource {
   }
 
   private Optional<Matrix> matrix(
-      Weight weight,
-      TensorRole.RoutedExpert role,
-      Map<String, Stored> stored,
-      String where,
-      List<Problem> problems) {
+      Weight weight, TensorRole.RoutedExpert role, List<Problem> problems) {
     long rows = weight.shape().dim(0);
     long cols = weight.shape().dim(1);
     boolean byColumns = role.projection() == Projection.DOWN;
     long share = (byColumns ? cols : rows) / Math.max(1, nodes);
     List<Part> parts = new ArrayList<>();
     for (int node = 0; node < nodes; node++) {
-      String name =
-          String.format(
-              Locale.ROOT,
-              "blk.%d.ffn_%s_exps.%d.numa.%d.",
-              role.layerIndex(),
-              role.projection().name().toLowerCase(Locale.ROOT),
-              role.expert(),
-              node);
-      Stored codes = stored.get(name + "weight");
-      Stored scales = stored.get(name + "scale");
+      ExpertTensor slice =
+          new ExpertTensor(
+              role.layerIndex(), role.projection(), role.expert(), node, Content.CODES);
+      Optional<Stored> codes = packed.find(slice);
+      Optional<Stored> scales = packed.find(slice.with(Content.SCALES));
       ExpertPacker.Region region =
           byColumns
               ? new ExpertPacker.Region(0, rows, node * share, share)
               : new ExpertPacker.Region(node * share, share, 0, cols);
-      if (codes == null || scales == null || scales.bytes() != Float.BYTES * region.rows()) {
+      if (codes.isEmpty()
+          || scales.isEmpty()
+          || scales.get().bytes() != Float.BYTES * region.rows()) {
         problems.add(
             new Problem(
-                where,
-                (codes == null ? "no " + name + "weight" : "no fitting " + name + "scale"),
+                packed.location(),
+                codes.isEmpty()
+                    ? "no " + slice.tensorName()
+                    : "no fitting " + slice.with(Content.SCALES).tensorName(),
                 "codes and " + region.rows() + " scales of " + weight.name() + " for node " + node,
                 "pack the experts of this model again"));
         return Optional.empty();
       }
-      parts.add(new Part(codes, scales, region));
+      parts.add(new Part(codes.get(), scales.get(), region));
     }
     return Optional.of(new Matrix(weight, role.projection(), parts));
   }
@@ -330,7 +297,7 @@ public final class PackedExperts implements ModelSource {
     TreeMap<String, String> stamps = new TreeMap<>();
     for (Part part : matrix.parts()) {
       for (Stored stored : List.of(part.codes(), part.scales())) {
-        stamps.put(stored.file(), packed.model().stamp(stored.file()));
+        stamps.put(stored.file(), packed.stamp(stored));
       }
     }
     return stamps.toString();
@@ -367,9 +334,7 @@ public final class PackedExperts implements ModelSource {
     long cols = part.region().cols();
     byte[] bytes = new byte[Math.toIntExact(format.bytes(projection, rows, cols))];
     MemorySegment stored = MemorySegment.ofArray(bytes);
-    packed
-        .file(part.codes().file())
-        .read(part.codes().offset() + format.bytes(projection, first, cols), stored);
+    packed.read(part.codes(), format.bytes(projection, first, cols), stored);
     MemorySegment codes = MemorySegment.ofArray(new byte[Math.toIntExact(rows * cols)]);
     format.unpack(projection, stored, 0, rows, cols, codes, 0, cols);
     return codes;
@@ -449,7 +414,7 @@ public final class PackedExperts implements ModelSource {
         Part part = matrix.parts().get(p);
         MemorySegment stored =
             MemorySegment.ofArray(new byte[Math.toIntExact(part.scales().bytes())]);
-        packed.file(part.scales().file()).read(part.scales().offset(), stored);
+        packed.read(part.scales(), 0, stored);
         for (long row = 0; row < part.region().rows(); row++) {
           float scale = stored.get(F32, row * Float.BYTES) * format.codeStep();
           long index = (part.region().firstRow() + row) * perRow + (perRow == 1 ? 0 : p);
@@ -462,7 +427,7 @@ public final class PackedExperts implements ModelSource {
     @Override
     public void checkUnchanged() throws IOException {
       for (Part part : matrix.parts()) {
-        packed.file(part.codes().file()).checkUnchanged();
+        packed.checkUnchanged(part.codes());
       }
     }
 
