@@ -8,6 +8,7 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import smelt.formats.checkpoint.Checkpoint;
+import smelt.formats.gguf.GgufParts;
 import smelt.formats.source.ModelSource;
 
 /// `smelt inspect`: what is in a model. Reads headers only.
@@ -19,7 +20,10 @@ public final class InspectCommand implements Callable<Integer> {
 
   private final Terminal terminal;
 
-  @Parameters(index = "0", paramLabel = "MODEL", description = "Folder, snapshot or archive.")
+  @Parameters(
+      index = "0",
+      paramLabel = "MODEL",
+      description = "Folder, snapshot, archive or GGUF file.")
   private Path model;
 
   @Option(names = "--tensors", description = "Also list every stored tensor.")
@@ -34,6 +38,10 @@ public final class InspectCommand implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     try (ModelSource source = Models.open(model)) {
+      if (GgufParts.isIn(source)) {
+        gguf(GgufParts.open(source));
+        return ExitCode.OK.code();
+      }
       Checkpoint checkpoint = Checkpoint.open(source);
       if (json.wanted()) {
         json.answer(terminal, InspectJson.of(checkpoint, tensors));
@@ -42,5 +50,13 @@ public final class InspectCommand implements Callable<Integer> {
       }
     }
     return ExitCode.OK.code();
+  }
+
+  private void gguf(GgufParts parts) throws IOException {
+    if (json.wanted()) {
+      json.answer(terminal, InspectGguf.json(parts, tensors));
+    } else {
+      InspectGguf.lines(parts, tensors, terminal::answer);
+    }
   }
 }

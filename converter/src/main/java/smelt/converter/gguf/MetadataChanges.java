@@ -103,25 +103,6 @@ final class MetadataChanges {
   }
 
   private static String text(Optional<GgufValue> value) {
-    if (value.isEmpty()) {
-      return "absent";
-    }
-    String text =
-        switch (value.get()) {
-          case GgufValue.Text(String t) -> "'" + t + "'";
-          case GgufValue.Bool(boolean b) -> Boolean.toString(b);
-          case GgufValue.Array a -> a.values().size() + " values";
-          case GgufValue.U64(long v) -> Long.toUnsignedString(v);
-          case GgufValue.F32(float v) -> Float.toString(v);
-          case GgufValue.F64(double v) -> Double.toString(v);
-          case GgufValue.U8(int v) -> Integer.toString(v);
-          case GgufValue.I8(byte v) -> Byte.toString(v);
-          case GgufValue.U16(int v) -> Integer.toString(v);
-          case GgufValue.I16(short v) -> Short.toString(v);
-          case GgufValue.U32(long v) -> Long.toString(v);
-          case GgufValue.I32(int v) -> Integer.toString(v);
-          case GgufValue.I64(long v) -> Long.toString(v);
-        };
-    return text.length() <= LONGEST ? text : text.substring(0, LONGEST) + "...";
+    return value.map(v -> v.shown(LONGEST)).orElse("absent");
   }
 }

@@ -11,6 +11,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import smelt.converter.Program;
 import smelt.converter.SampleModel;
+import smelt.converter.run.Converting;
+import smelt.converter.target.Target;
 import smelt.formats.checkpoint.DeepSeekV3Fixture;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
@@ -36,6 +38,24 @@ class InspectCommandTest {
           .isEqualTo(11_702_012);
     }
     assertThat(json.get("encodings").get("F8_E4M3 in 128 x 128 blocks, F32 scales")).isNotNull();
+  }
+
+  @Test
+  void showsGgufFiles() throws Exception {
+    Path out = folder.resolve("gguf");
+    Converting.to(Target.GGUF).run(SampleModel.path(SampleModel.FP8), out);
+    Program.Result text = Program.run("inspect", "--tensors", out.toString());
+    assertThat(text.exit()).as(text.err()).isZero();
+    assertThat(text.out())
+        .contains("GGUF of deepseek2", "deepseek2.block_count = 4", "blk.2.attn_k_b.weight");
+    JsonNode json =
+        JsonMapper.shared()
+            .readTree(Program.run("inspect", "--json", "--tensors", out.toString()).out());
+    assertThat(json.get("tensors").asInt()).isEqualTo(70);
+    assertThat(json.get("tensor_list").valueStream().mapToLong(t -> t.get("bytes").asLong()).sum())
+        .isEqualTo(json.get("tensor_bytes").asLong());
+    assertThat(json.get("types").valueStream().mapToLong(t -> t.get("tensors").asLong()).sum())
+        .isEqualTo(70);
   }
 
   @Test

@@ -51,6 +51,34 @@ public sealed interface GgufValue {
   /// What kind of value it is.
   Kind kind();
 
+  /// The value for people, in one line; an array as the number of its values.
+  ///
+  /// @param most characters before it is cut
+  default String shown(int most) {
+    String text =
+        switch (this) {
+          case U8(int v) -> Integer.toString(v);
+          case I8(byte v) -> Byte.toString(v);
+          case U16(int v) -> Integer.toString(v);
+          case I16(short v) -> Short.toString(v);
+          case U32(long v) -> Long.toString(v);
+          case I32(int v) -> Integer.toString(v);
+          case F32(float v) -> Float.toString(v);
+          case Bool(boolean v) -> Boolean.toString(v);
+          case Text(String v) -> "'" + v + "'";
+          case Array(Kind elements, List<GgufValue> values) ->
+              values.size() + " values of " + elements;
+          case U64(long v) -> Long.toUnsignedString(v);
+          case I64(long v) -> Long.toString(v);
+          case F64(double v) -> Double.toString(v);
+        };
+    StringBuilder line = new StringBuilder();
+    text.codePoints()
+        .limit(most)
+        .forEach(c -> line.appendCodePoint(Character.isISOControl(c) ? ' ' : c));
+    return text.codePointCount(0, text.length()) > most ? line + "..." : line.toString();
+  }
+
   record U8(int value) implements GgufValue {
     public U8 {
       requireRange(value, 0, 0xFF);

@@ -11,7 +11,16 @@ class BoundsTest {
   @Test
   void profilesAndMetricsAreFoundByTheirNames() {
     assertThat(Arrays.stream(Profile.values()).map(Profile::label))
-        .containsExactly("lossless", "bf16", "fp8", "int8-weight", "w8a8", "int4-experts");
+        .containsExactly(
+            "lossless",
+            "bf16",
+            "fp8",
+            "int8-weight",
+            "w8a8",
+            "int4-experts",
+            "int6-weight",
+            "int5-weight",
+            "int4-weight");
     for (Profile profile : Profile.values()) {
       assertThat(Profile.of(profile.label())).contains(profile);
     }
