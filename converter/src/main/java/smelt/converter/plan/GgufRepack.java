@@ -195,7 +195,8 @@ public final class GgufRepack {
     List<Job> jobs = new ArrayList<>();
     for (Stored stored : content) {
       String name = stored.tensor().name();
-      Job.Output output = new Job.Output.Tensor(
+      Job.Output output =
+          new Job.Output.Tensor(
               0, name, bytes, Optional.empty(), Optional.empty(), Optional.empty());
       Weight weight =
           new Weight(name, new TensorRole.Foreign(), bytes, stored.bytes(), Optional.empty());
