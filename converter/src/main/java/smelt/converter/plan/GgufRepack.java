@@ -135,7 +135,7 @@ public final class GgufRepack {
 
     Size(SequencedMap<String, GgufValue> metadata) {
       alignment = GgufLayout.alignment(metadata);
-      header = GgufLayout.of(metadata, List.of()).header().length;
+      header = GgufLayout.of(metadata, List.of()).headerBytes();
     }
 
     void add(Stored stored) {
