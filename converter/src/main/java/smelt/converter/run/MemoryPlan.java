@@ -52,8 +52,8 @@ public record MemoryPlan(
   /// see `HeapThrift`. Measured with 79,000 tensors on a busy machine: up to 2,330.
   static final long BYTES_PER_TENSOR = 2_500;
 
-  /// What a byte of a GGUF header takes on the heap: measured with 150,000 tokens and as many merges,
-  /// up to 13.
+  /// What a byte of a GGUF header takes on the heap: measured with 150,000 tokens and as many
+  /// merges, up to 13.
   static final long HEAP_PER_HEADER_BYTE = 14;
 
   /// Bytes of the buffer through which a worker reads a finished shard back.

@@ -28,11 +28,17 @@ class RepackFormsTest {
   }
 
   @Test
-  void aTreeIsAsIfConverted() throws IOException {
+  void aTreeIsAsIfConvertedAndMergesToTheByte() throws IOException {
     run.convert("{target: kt-amx-int8, numa: 2}", "merged");
     run.convert("{target: kt-amx-int8, numa: 2, form: tree}", "tree");
     run.repack("merged", "made", "--model", SAMPLE, "--form", "tree");
     assertThat(run.weights("made")).isEqualTo(run.weights("tree"));
+    run.repack("tree", "back", "--model", SAMPLE, "--form", "merged");
+    assertThat(run.weights("back")).isEqualTo(run.weights("merged"));
+    assertThat(run.diff("tree", "merged", "--model", SAMPLE)).isZero();
+    run.repack("tree", "one", "--model", SAMPLE, "--numa", "1", "--form", "tree");
+    run.repack("one", "two", "--model", SAMPLE, "--numa", "2", "--form", "tree");
+    assertThat(run.weights("two")).isEqualTo(run.weights("tree"));
   }
 
   @Test

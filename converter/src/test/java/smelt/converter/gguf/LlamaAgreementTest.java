@@ -87,8 +87,8 @@ class LlamaAgreementTest {
   /// The reference inference on the numbers that the blocks stand for, on the same windows. What is
   /// left between both: the engine rounds the inputs of each product to 8 bits, in blocks of 32 for
   /// Q8_0 and of 256 for Q4_K, keeps keys and values in F16, and where its rounding exchanges two
-  /// experts of nearly equal rank a token's loss jumps either way. That is noise of mean zero, which
-  /// 1,024 tokens bring below 0.1 %; 0.2 % leaves twice that.
+  /// experts of nearly equal rank a token's loss jumps either way. That is noise of mean zero,
+  /// which 1,024 tokens bring below 0.1 %; 0.2 % leaves twice that.
   @ParameterizedTest
   @EnumSource(
       value = GgmlType.class,

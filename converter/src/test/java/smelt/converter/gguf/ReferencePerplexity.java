@@ -20,7 +20,8 @@ final class ReferencePerplexity {
 
   private ReferencePerplexity() {}
 
-  /// The sum of -ln p of all tokens but the first, for each window, as the engine's client gives it.
+  /// The sum of -ln p of all tokens but the first, for each window, as the engine's client gives
+  /// it.
   ///
   /// @param base the model that the file was made from
   static double[] score(Path file, Path base, List<List<Integer>> windows) throws IOException {
@@ -33,8 +34,8 @@ final class ReferencePerplexity {
     }
   }
 
-  private static double[] score(
-      GgufCheckpoint gguf, Compute compute, List<List<Integer>> windows) throws IOException {
+  private static double[] score(GgufCheckpoint gguf, Compute compute, List<List<Integer>> windows)
+      throws IOException {
     List<int[]> inputs =
         windows.stream()
             .map(w -> w.stream().limit(w.size() - 1L).mapToInt(Integer::intValue).toArray())
@@ -52,8 +53,7 @@ final class ReferencePerplexity {
       }
       model.norm(batch);
       Matrix logits = Matrix.zeros(arena, tokens, model.spec().vocabulary());
-      model.logits(
-          batch.hidden(), 0, model.spec().vocabulary(), LayerOptions.PLAIN, logits);
+      model.logits(batch.hidden(), 0, model.spec().vocabulary(), LayerOptions.PLAIN, logits);
       double[] sums = new double[windows.size()];
       long row = 0;
       for (int w = 0; w < sums.length; w++) {

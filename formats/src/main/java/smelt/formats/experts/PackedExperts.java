@@ -85,7 +85,8 @@ public final class PackedExperts implements ModelSource {
   private PackedExperts(StoredSlices packed, ModelSource base, Checkpoint model) {
     this.base = base;
     this.packed = packed;
-    this.nodes = packed.all().stream()
+    this.nodes =
+        packed.all().stream()
             .filter(slice -> slice.content() == Content.CODES)
             .mapToInt(slice -> slice.node() + 1)
             .max()
