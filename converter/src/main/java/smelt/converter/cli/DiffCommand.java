@@ -10,10 +10,8 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
-import smelt.converter.diff.Differ;
 import smelt.converter.diff.ModelDiff;
 import smelt.converter.progress.Progress;
-import smelt.formats.source.ModelSource;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.JsonNodeFactory;
 import tools.jackson.databind.node.ObjectNode;
@@ -23,7 +21,8 @@ import tools.jackson.databind.node.ObjectNode;
     name = "diff",
     mixinStandardHelpOptions = true,
     description = {
-      "Compare two models: tensors to the byte, config, tokenizer and other files.",
+      "Compare two models: tensors to the byte, config, tokenizer and other files; or GGUF models;",
+      "or packed experts as numbers.",
       "Exit code 0 if they are the same, 1 if not. How tensors are spread over shards does not count."
     })
 public final class DiffCommand implements Callable<Integer> {
@@ -43,6 +42,15 @@ public final class DiffCommand implements Callable<Integer> {
       description = "Compare types and shapes of tensors, not their bytes.")
   private boolean headersOnly;
 
+  @Option(
+      names = "--model",
+      paramLabel = "MODEL",
+      description = {
+        "The checkpoint that packed experts belong to. Then routed experts are compared as",
+        "numbers: each code and its scale, however they are packed."
+      })
+  private Path model;
+
   @Mixin private QuietOption quiet;
 
   @Mixin private JsonOption json;
@@ -53,18 +61,21 @@ public final class DiffCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    ModelDiff diff;
-    try (ModelSource sourceA = Models.open(a);
-        ModelSource sourceB = Models.open(b);
-        Progress progress = quiet.progress(terminal, "diff")) {
-      diff = new Differ(sourceA, sourceB).compare(!headersOnly, progress);
-    }
+    ModelDiff diff = compare();
     if (json.wanted()) {
       json.answer(terminal, json(diff));
     } else {
       text(diff);
     }
     return (diff.isEmpty() ? ExitCode.OK : ExitCode.BOUND_FAILED).code();
+  }
+
+  private ModelDiff compare() throws IOException {
+    try (Compared inA = Compared.open(a, model);
+        Compared inB = Compared.open(b, model);
+        Progress progress = quiet.progress(terminal, "diff")) {
+      return Compared.diff(inA, inB, !headersOnly, progress);
+    }
   }
 
   private void text(ModelDiff diff) {
@@ -84,7 +95,10 @@ public final class DiffCommand implements Callable<Integer> {
                 c.name(),
                 c.element(),
                 c.elements()));
-    list("config.json", diff.config(), c -> c.pointer() + ": " + c.inA() + " | " + c.inB());
+    list(
+        "config.json or metadata",
+        diff.config(),
+        c -> c.pointer() + ": " + c.inA() + " | " + c.inB());
     list("other files", diff.files(), f -> f.name() + ": " + words(f.kind()));
     String same = headersOnly ? "tensors alike in type and shape" : "tensors the same";
     terminal.answer(String.format(Locale.ROOT, "%,d %s", diff.sameTensors(), same));

@@ -28,7 +28,6 @@ import smelt.formats.experts.ExpertPacker;
 import smelt.formats.experts.PackedExperts;
 import smelt.formats.gguf.GgufModel;
 import smelt.formats.source.ModelSource;
-import smelt.formats.source.ModelSources;
 
 /// What `repack` was given, opened and planned. Its source is one that conversions read: packed
 /// experts appear as rows of a checkpoint.
@@ -37,8 +36,6 @@ import smelt.formats.source.ModelSources;
 /// @param opened what is closed in the end, the last first
 record Repacking(Path folder, ModelSource source, Plan plan, Deque<ModelSource> opened)
     implements AutoCloseable {
-
-  private static final String GGUF = ".gguf";
 
   /// Options as they were given.
   record Wanted(
@@ -60,7 +57,7 @@ record Repacking(Path folder, ModelSource source, Plan plan, Deque<ModelSource> 
       throws IOException {
     Deque<ModelSource> opened = new ArrayDeque<>();
     try {
-      ModelSource source = openInput(in);
+      ModelSource source = Inputs.open(in);
       opened.push(source);
       Repacking repacking;
       if (GgufModel.isIn(source)) {
@@ -74,19 +71,8 @@ record Repacking(Path folder, ModelSource source, Plan plan, Deque<ModelSource> 
       }
       return repacking;
     } catch (IOException | RuntimeException e) {
-      closeAll(opened);
+      Inputs.closeAll(opened);
       throw e;
-    }
-  }
-
-  private static ModelSource openInput(Path in) throws IOException {
-    if (!in.toString().endsWith(GGUF) || !Files.isRegularFile(in)) {
-      return Models.open(in);
-    }
-    Path folder = in.toAbsolutePath().getParent();
-    try (Stream<Path> files = Files.list(folder)) {
-      List<String> names = files.map(file -> file.getFileName().toString()).toList();
-      return ModelSources.files(in, folder, GgufModel.partsOf(in.getFileName().toString(), names));
     }
   }
 
@@ -128,6 +114,13 @@ record Repacking(Path folder, ModelSource source, Plan plan, Deque<ModelSource> 
     opened.push(experts);
     Target target = wanted.to().map(Repacking::target).orElseGet(() -> targetOf(experts.format()));
     refuseNarrower(experts.format(), target);
+    if (target.kind() == Target.Kind.CHECKPOINT && experts.nodes() > 1) {
+      throw new RecipeException(
+          "--to " + target.label(),
+          "experts that are cut for " + experts.nodes() + " NUMA nodes",
+          "experts for one, whose rows are whole",
+          "repack them with --numa 1 first");
+    }
     int numa = wanted.numa().orElse(experts.nodes());
     Recipe recipe = recipe(target, numa, wanted, misuse);
     Plan plan = Planner.plan(experts, packed, recipe);
@@ -219,12 +212,6 @@ record Repacking(Path folder, ModelSource source, Plan plan, Deque<ModelSource> 
 
   @Override
   public void close() throws IOException {
-    closeAll(opened);
-  }
-
-  private static void closeAll(Deque<ModelSource> opened) throws IOException {
-    while (!opened.isEmpty()) {
-      opened.pop().close();
-    }
+    Inputs.closeAll(opened);
   }
 }

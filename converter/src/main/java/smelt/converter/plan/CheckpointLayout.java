@@ -4,7 +4,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.stream.Stream;
 import smelt.converter.deploy.Serving;
 import smelt.converter.recipe.Recipe;
 import smelt.converter.recipe.TargetSpec;

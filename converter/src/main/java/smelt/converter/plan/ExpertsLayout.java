@@ -82,12 +82,12 @@ final class ExpertsLayout implements TargetLayout {
       dropped.addAll(Plan.Dropped.tensors(weight, DRAFT));
       return Optional.empty();
     }
+    experts++;
     if (choices.rule() == ExpertPacker.Rule.KEEP
         && RowScales.of(weight.encoding(), weight.shape().dim(1)).isEmpty()) {
       problems.add(ExactRules.problem(weight, spec));
       return Optional.empty();
     }
-    experts++;
     mostExperts = Math.max(mostExperts, expert.expert() + 1);
     if (expert.projection() == Projection.UP) {
       intermediateSize = weight.shape().dim(0);

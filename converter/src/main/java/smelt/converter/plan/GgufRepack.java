@@ -135,7 +135,7 @@ public final class GgufRepack {
 
     Size(SequencedMap<String, GgufValue> metadata) {
       alignment = GgufLayout.alignment(metadata);
-      header = GgufLayout.of(metadata, List.of()).header().length;
+      header = GgufLayout.of(metadata, List.of()).headerBytes();
     }
 
     void add(Stored stored) {
@@ -195,7 +195,8 @@ public final class GgufRepack {
     List<Job> jobs = new ArrayList<>();
     for (Stored stored : content) {
       String name = stored.tensor().name();
-      Job.Output output = new Job.Output.Tensor(
+      Job.Output output =
+          new Job.Output.Tensor(
               0, name, bytes, Optional.empty(), Optional.empty(), Optional.empty());
       Weight weight =
           new Weight(name, new TensorRole.Foreign(), bytes, stored.bytes(), Optional.empty());

@@ -8,6 +8,7 @@ import smelt.converter.RefusedException;
 import smelt.converter.plan.Job;
 import smelt.converter.plan.Plan;
 import smelt.converter.plan.ShardLayout;
+import smelt.converter.plan.TargetPlan;
 import smelt.converter.plan.Unit;
 import smelt.formats.ElementType;
 import smelt.formats.checkpoint.SourceTensor;
@@ -51,6 +52,10 @@ public record MemoryPlan(
   /// see `HeapThrift`. Measured with 79,000 tensors on a busy machine: up to 2,330.
   static final long BYTES_PER_TENSOR = 2_500;
 
+  /// What a byte of a GGUF header takes on the heap: measured with 150,000 tokens and as many
+  /// merges, up to 13.
+  static final long HEAP_PER_HEADER_BYTE = 14;
+
   /// Bytes of the buffer through which a worker reads a finished shard back.
   static final long SEAL_BYTES = 1L << 20;
 
@@ -89,7 +94,21 @@ public record MemoryPlan(
         }
       }
     }
-    return new MemoryPlan(threads, tileBytes, buffers, PROGRAM_BYTES, tensors * BYTES_PER_TENSOR);
+    long heap = tensors * BYTES_PER_TENSOR + metadataHeap(plan);
+    return new MemoryPlan(threads, tileBytes, buffers, PROGRAM_BYTES, heap);
+  }
+
+  /// What the metadata of GGUF files takes on the heap, where each token is an object.
+  private static long metadataHeap(Plan plan) {
+    long headers = 0;
+    for (TargetPlan target : plan.targets()) {
+      for (TargetPlan.Shard shard : target.shards()) {
+        if (shard.layout() instanceof ShardLayout.Gguf gguf) {
+          headers += gguf.layout().headerBytes();
+        }
+      }
+    }
+    return HEAP_PER_HEADER_BYTE * headers;
   }
 
   /// How many tensors an output counts for. Codes and their scales count as one, except where each

@@ -85,7 +85,8 @@ public final class PackedExperts implements ModelSource {
   private PackedExperts(StoredSlices packed, ModelSource base, Checkpoint model) {
     this.base = base;
     this.packed = packed;
-    this.nodes = packed.all().stream()
+    this.nodes =
+        packed.all().stream()
             .filter(slice -> slice.content() == Content.CODES)
             .mapToInt(slice -> slice.node() + 1)
             .max()
@@ -384,6 +385,10 @@ public final class PackedExperts implements ModelSource {
     }
 
     private void readCodes(long offset, MemorySegment into) throws IOException {
+      if (offset % matrix.cols() == 0 && into.byteSize() % matrix.cols() == 0) {
+        readRows(offset / matrix.cols(), into.byteSize() / matrix.cols(), into);
+        return;
+      }
       long at = offset;
       while (at < offset + into.byteSize()) {
         long row = at / matrix.cols();
@@ -398,6 +403,31 @@ public final class PackedExperts implements ModelSource {
         long from = inPart % high * region.cols() + col - region.firstCol();
         MemorySegment.copy(block, from, into, at - offset, count);
         at += count;
+      }
+    }
+
+    /// Reads whole rows block by block, so that each block is unpacked once however many parts a
+    /// row has. A block that is wanted whole is not kept, and no other thread waits for it.
+    private void readRows(long firstRow, long rows, MemorySegment into) throws IOException {
+      long high = format.rowBlock(matrix.projection());
+      for (int p = 0; p < matrix.parts().size(); p++) {
+        ExpertPacker.Region region = matrix.parts().get(p).region();
+        long partEnd = region.firstRow() + region.rows();
+        long end = Math.min(firstRow + rows, partEnd);
+        for (long row = Math.max(firstRow, region.firstRow()); row < end; ) {
+          long inBlock = (row - region.firstRow()) % high;
+          long blockFirst = row - inBlock;
+          long blockEnd = Math.min(blockFirst + high, partEnd);
+          long index = (blockFirst - region.firstRow()) / high;
+          boolean whole = inBlock == 0 && blockEnd <= end;
+          MemorySegment block =
+              whole ? unpack(matrix, matrix.parts().get(p), index) : block(matrix, p, index);
+          for (; row < Math.min(end, blockEnd); row++) {
+            long from = (row - blockFirst) * region.cols();
+            long to = (row - firstRow) * matrix.cols() + region.firstCol();
+            MemorySegment.copy(block, from, into, to, region.cols());
+          }
+        }
       }
     }
 

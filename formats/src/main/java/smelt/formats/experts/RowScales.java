@@ -87,6 +87,16 @@ public final class RowScales {
     return scale(scales, row, firstBlock(region));
   }
 
+  /// Columns that share a scale.
+  public long blockCols() {
+    return blockCols;
+  }
+
+  /// The scale of a code.
+  public float at(MemorySegment scales, long row, long col) {
+    return scale(scales, row, col / blockCols);
+  }
+
   private float scale(MemorySegment scales, long row, long block) {
     long index = row * perRow + block;
     return switch (type) {

@@ -96,8 +96,8 @@ final class StoredSlices implements AutoCloseable {
       SafetensorsHeader header = SafetensorsHeader.read(file);
       for (TensorEntry entry : header.tensors()) {
         ExpertTensor.ofTensor(entry.name())
-            .ifPresent(slice ->
-                slices.put(slice, new Stored(name, header.offset(entry), entry.bytes())));
+            .ifPresent(
+                slice -> slices.put(slice, new Stored(name, header.offset(entry), entry.bytes())));
       }
     }
     return slices;

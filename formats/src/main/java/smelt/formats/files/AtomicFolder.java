@@ -84,8 +84,10 @@ public final class AtomicFolder implements AutoCloseable {
   public void write(String path, MemorySegment bytes) throws IOException {
     requireOpen();
     Path file = part.resolve(path);
-    for (Path above = file.getParent(); folders.add(above); above = above.getParent()) {
+    // Noted only when it is there: another thread relies on what is noted.
+    for (Path above = file.getParent(); !folders.contains(above); above = above.getParent()) {
       Files.createDirectories(above);
+      folders.add(above);
     }
     try (FileChannel channel = FileChannel.open(file, NEW)) {
       long at = 0;

@@ -125,6 +125,11 @@ public final class GgufLayout {
     return header.clone();
   }
 
+  /// Size of the header.
+  public long headerBytes() {
+    return header.length;
+  }
+
   /// Size of the whole file in bytes.
   public long fileSize() {
     return header.length + dataBytes;

@@ -35,9 +35,10 @@ public record GgufModel(String stem, List<Part> parts) {
     }
   }
 
-  /// Whether a folder has GGUF files.
+  /// Whether a folder holds a model in GGUF, and not beside one in safetensors.
   public static boolean isIn(ModelSource source) {
-    return source.names().stream().anyMatch(name -> name.endsWith(ENDING));
+    return source.names().stream().anyMatch(name -> name.endsWith(ENDING))
+        && source.names().stream().noneMatch(name -> name.endsWith(".safetensors"));
   }
 
   /// The names of a file and of the other parts of its model, of those that there are.
