@@ -31,6 +31,7 @@ final class AffineSuperBlocks implements RowQuantizer {
   private static final int GROUPS = SUPER / GROUP;
   private static final int TOP = 63;
 
+  private final BlockKernels kernels;
   private final GgmlType type;
   private final AffineFit fit;
   private final float[] importance;
@@ -43,7 +44,8 @@ final class AffineSuperBlocks implements RowQuantizer {
   private final byte[] scaleLevels = new byte[GROUPS];
   private final byte[] minLevels = new byte[GROUPS];
 
-  AffineSuperBlocks(GgmlType type, float[] importance, int cols) {
+  AffineSuperBlocks(BlockKernels kernels, GgmlType type, float[] importance, int cols) {
+    this.kernels = kernels;
     this.type = type;
     int largest = type == GgmlType.Q4_K ? 15 : 31;
     if (importance.length > 0) {
@@ -66,9 +68,7 @@ final class AffineSuperBlocks implements RowQuantizer {
   public int quantize(MemorySegment in, long inOffset, MemorySegment out, long outOffset) {
     MemorySegment.copy(in, F32, inOffset, x, 0, x.length);
     weigh();
-    for (int group = 0; group < scales.length; group++) {
-      scales[group] = fit.fit(x, w, group * GROUP, GROUP, codes, mins, group);
-    }
+    kernels.fit(fit, GROUP, x, w, codes, mins, scales);
     for (int from = 0; from < x.length; from += SUPER) {
       encode(from, out, outOffset + (long) from / SUPER * type.blockBytes());
     }
@@ -120,9 +120,7 @@ final class AffineSuperBlocks implements RowQuantizer {
       float scale = Float.float16ToFloat(halfD) * (scaleLevels[g] & TOP);
       if (scale != 0) {
         float min = Float.float16ToFloat(halfMin) * (minLevels[g] & TOP);
-        for (int i = from + g * GROUP; i < from + (g + 1) * GROUP; i++) {
-          codes[i] = (byte) Round.clamp(Round.nearest((x[i] + min) / scale), 0, fit.largest());
-        }
+        kernels.round(x, from + g * GROUP, GROUP, min, scale, 0, fit.largest(), 0, codes);
       }
     }
     packCodes(from, out, to + 2 * Short.BYTES + 12);

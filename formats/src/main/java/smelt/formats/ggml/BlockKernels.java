@@ -2,6 +2,7 @@ package smelt.formats.ggml;
 
 import java.lang.foreign.MemorySegment;
 import smelt.formats.UnsupportedException;
+import smelt.formats.codec.KernelSet;
 import smelt.formats.gguf.GgmlType;
 
 /// The inner loops of the block types. `ScalarBlocks` is the definition; every other set gives the
@@ -12,21 +13,21 @@ public abstract class BlockKernels {
 
   BlockKernels() {}
 
-  /// The kernels of a name. There is only scalar code for these types so far.
+  /// The kernels of a name.
   ///
-  /// @param name `auto` or `scalar`
-  /// @throws UnsupportedException if vector kernels are asked for
+  /// @param name `auto` (vector where it is available, else scalar), `scalar` or `vector`
+  /// @throws UnsupportedException if the vector kernels are asked for and not available
   /// @throws IllegalArgumentException for any other name
   public static BlockKernels choose(String name) {
-    return switch (name) {
-      case "auto", "scalar" -> new ScalarBlocks();
-      case "vector" ->
-          throw new UnsupportedException(
-              "--kernels vector: block types have scalar kernels only", "use auto or scalar");
-      default ->
-          throw new IllegalArgumentException(
-              "no kernels named '" + name + "'; there are auto, scalar");
-    };
+    return KernelSet.choose(name).name().equals("scalar") ? new ScalarBlocks() : Vector.blocks();
+  }
+
+  /// Keeps the reference to the vector kernels out of the class above, so that it links without
+  /// them.
+  private static final class Vector {
+    static BlockKernels blocks() {
+      return new VectorBlocks();
+    }
   }
 
   /// Name for the log, such as `scalar`.
@@ -45,4 +46,29 @@ public abstract class BlockKernels {
       MemorySegment out,
       long outOffset,
       long blocks);
+
+  /// Fits all groups of a row.
+  ///
+  /// @param size elements of a group
+  /// @param codes gets the codes, at the places of the elements
+  /// @param mins gets what each group's least value is below 0
+  /// @param scales gets each group's scale
+  abstract void fit(
+      AffineFit fit, int size, float[] x, float[] w, byte[] codes, float[] mins, float[] scales);
+
+  /// The same without least values.
+  abstract void fit(SymmetricFit fit, int size, float[] x, float[] w, byte[] codes, float[] scales);
+
+  /// Rounds elements with a scale that is given: `(x + add) / scale`, to the nearest of the codes
+  /// from `least` to `largest`, and adds `middle`.
+  abstract void round(
+      float[] x,
+      int from,
+      int count,
+      float add,
+      float scale,
+      int least,
+      int largest,
+      int middle,
+      byte[] codes);
 }

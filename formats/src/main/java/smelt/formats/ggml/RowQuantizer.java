@@ -18,9 +18,9 @@ interface RowQuantizer {
       case Q4_0, Q4_1, Q5_0, Q5_1 ->
           importance.length == 0
               ? rounded(kernels, type, cols)
-              : new WeightedBlocks(type, importance, cols);
-      case Q4_K, Q5_K -> new AffineSuperBlocks(type, importance, cols);
-      case Q6_K -> new SymmetricSuperBlocks(importance, cols);
+              : new WeightedBlocks(kernels, type, importance, cols);
+      case Q4_K, Q5_K -> new AffineSuperBlocks(kernels, type, importance, cols);
+      case Q6_K -> new SymmetricSuperBlocks(kernels, importance, cols);
       default -> throw new IllegalArgumentException("cannot write " + type);
     };
   }

@@ -30,4 +30,36 @@ final class ScalarBlocks extends BlockKernels {
     }
     return largest;
   }
+
+  @Override
+  void fit(
+      AffineFit fit, int size, float[] x, float[] w, byte[] codes, float[] mins, float[] scales) {
+    for (int group = 0; group < x.length / size; group++) {
+      scales[group] = fit.fit(x, w, group * size, size, codes, mins, group);
+    }
+  }
+
+  @Override
+  void fit(SymmetricFit fit, int size, float[] x, float[] w, byte[] codes, float[] scales) {
+    for (int group = 0; group < x.length / size; group++) {
+      scales[group] = fit.fit(x, w, group * size, size, codes);
+    }
+  }
+
+  @Override
+  void round(
+      float[] x,
+      int from,
+      int count,
+      float add,
+      float scale,
+      int least,
+      int largest,
+      int middle,
+      byte[] codes) {
+    for (int i = from; i < from + count; i++) {
+      int code = Round.clamp(Round.nearest((x[i] + add) / scale), least, largest);
+      codes[i] = (byte) (code + middle);
+    }
+  }
 }

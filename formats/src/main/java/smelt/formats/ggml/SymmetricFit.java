@@ -7,7 +7,8 @@ import java.util.Arrays;
 /// magnitude `-middle`.
 record SymmetricFit(int middle) {
 
-  private static final float NOTHING = 1e-15f;
+  /// A magnitude below which a group is taken for zeros.
+  static final float NOTHING = 1e-15f;
 
   /// @param codes gets the codes plus `middle`, at the places of the elements
   /// @return the scale, of either sign

@@ -31,6 +31,7 @@ final class SymmetricSuperBlocks implements RowQuantizer {
   private static final float NOTHING = 1e-15f;
   private static final int BYTES = GgmlType.Q6_K.blockBytes();
 
+  private final BlockKernels kernels;
   private final SymmetricFit fit = new SymmetricFit(MIDDLE);
   private final boolean weighted;
   private final float[] x;
@@ -38,7 +39,8 @@ final class SymmetricSuperBlocks implements RowQuantizer {
   private final byte[] codes;
   private final float[] scales;
 
-  SymmetricSuperBlocks(float[] importance, int cols) {
+  SymmetricSuperBlocks(BlockKernels kernels, float[] importance, int cols) {
+    this.kernels = kernels;
     weighted = importance.length > 0;
     x = new float[cols];
     w = weighted ? importance : new float[cols];
@@ -52,9 +54,7 @@ final class SymmetricSuperBlocks implements RowQuantizer {
     for (int i = 0; !weighted && i < x.length; i++) {
       w[i] = x[i] * x[i];
     }
-    for (int group = 0; group < scales.length; group++) {
-      scales[group] = fit.fit(x, w, group * GROUP, GROUP, codes);
-    }
+    kernels.fit(fit, GROUP, x, w, codes, scales);
     for (int from = 0; from < x.length; from += SUPER) {
       encode(from, out, outOffset + (long) from / SUPER * BYTES);
     }
@@ -74,9 +74,8 @@ final class SymmetricSuperBlocks implements RowQuantizer {
       byte level = (byte) Math.min(127, Round.nearest(factor * scales[from / GROUP + g]));
       out.set(U8, to + 192 + g, level);
       float scale = Float.float16ToFloat(halfD) * level;
-      for (int i = from + g * GROUP; scale != 0 && i < from + (g + 1) * GROUP; i++) {
-        int code = Round.clamp(Round.nearest(x[i] / scale), -MIDDLE, MIDDLE - 1);
-        codes[i] = (byte) (code + MIDDLE);
+      if (scale != 0) {
+        kernels.round(x, from + g * GROUP, GROUP, 0, scale, -MIDDLE, MIDDLE - 1, MIDDLE, codes);
       }
     }
     pack(from, out, to);

@@ -10,18 +10,24 @@ import smelt.formats.gguf.GgmlType;
 /// less: by their importance times `sqrt(s + x^2)`, with `s` the mean square of the row.
 final class WeightedBlocks implements RowQuantizer {
 
+  private final BlockKernels kernels;
   private final GgmlType type;
   private final float[] importance;
   private final float[] x;
   private final float[] w;
   private final byte[] codes;
+  private final float[] scales;
+  private final float[] mins;
 
-  WeightedBlocks(GgmlType type, float[] importance, int cols) {
+  WeightedBlocks(BlockKernels kernels, GgmlType type, float[] importance, int cols) {
+    this.kernels = kernels;
     this.type = type;
     this.importance = importance;
     x = new float[cols];
     w = new float[cols];
     codes = new byte[cols];
+    scales = new float[cols / RoundedBlock.ELEMENTS];
+    mins = new float[cols / RoundedBlock.ELEMENTS];
   }
 
   @Override
@@ -37,20 +43,20 @@ final class WeightedBlocks implements RowQuantizer {
     }
     int bits = RoundedBlock.codeBits(type);
     int scaleBytes = RoundedBlock.scaleBytes(type);
-    float[] min = new float[1];
-    AffineFit affine = new AffineFit((1 << bits) - 1, -0.9f, 0.05f, 36, false);
-    SymmetricFit symmetric = new SymmetricFit(1 << (bits - 1));
-    for (int from = 0; from < x.length; from += RoundedBlock.ELEMENTS) {
-      long to = outOffset + (long) from / RoundedBlock.ELEMENTS * type.blockBytes();
-      float d =
-          scaleBytes == Short.BYTES
-              ? symmetric.fit(x, w, from, RoundedBlock.ELEMENTS, codes)
-              : affine.fit(x, w, from, RoundedBlock.ELEMENTS, codes, min, 0);
-      out.set(U16, to, Float.floatToFloat16(d));
+    if (scaleBytes == Short.BYTES) {
+      SymmetricFit fit = new SymmetricFit(1 << (bits - 1));
+      kernels.fit(fit, RoundedBlock.ELEMENTS, x, w, codes, scales);
+    } else {
+      AffineFit fit = new AffineFit((1 << bits) - 1, -0.9f, 0.05f, 36, false);
+      kernels.fit(fit, RoundedBlock.ELEMENTS, x, w, codes, mins, scales);
+    }
+    for (int block = 0; block < scales.length; block++) {
+      long to = outOffset + (long) block * type.blockBytes();
+      out.set(U16, to, Float.floatToFloat16(scales[block]));
       if (scaleBytes > Short.BYTES) {
-        out.set(U16, to + Short.BYTES, Float.floatToFloat16(-min[0]));
+        out.set(U16, to + Short.BYTES, Float.floatToFloat16(-mins[block]));
       }
-      RoundedBlock.pack(bits, codes, from, out, to + scaleBytes);
+      RoundedBlock.pack(bits, codes, block * RoundedBlock.ELEMENTS, out, to + scaleBytes);
     }
     return RowQuantizer.largestBits(x);
   }
