@@ -418,41 +418,50 @@ final class KtRules {
   }
 
   private static void scales(Facts facts, KtFacts kt, Findings out) {
-    each(kt, KtScan.Kind.SCALE, out, wrong ->
-        out.fail(
-            wrong.slice().where(),
-            wrong.count() + " scales, the first " + wrong.first(),
-            "finite scales, none negative",
-            "NaN spreads to every token that uses this expert; a sign turns its rows around"));
+    each(
+        kt,
+        KtScan.Kind.SCALE,
+        out,
+        wrong ->
+            out.fail(
+                wrong.slice().where(),
+                wrong.count() + " scales, the first " + wrong.first(),
+                "finite scales, none negative",
+                "NaN spreads to every token that uses this expert; a sign turns its rows around"));
   }
 
   /// The cost is that of the kernels: products of -128 with a negative input get the wrong sign.
   private static void codes(Facts facts, KtFacts kt, Findings out) {
-    each(kt, KtScan.Kind.LEAST_CODE, out, wrong ->
-        out.add(
-            facts.promised(),
-            ServingRuntime.all(),
-            wrong.slice().where(),
-            wrong.count() + " codes of -128 or nibbles of -8, the first " + wrong.first(),
-            "codes from -127 to 127, nibbles from -7 to 7",
-            "kernels give the product with a negative input the wrong sign: 0.8 % of such codes"
-                + " make an error as large as the result"));
+    each(
+        kt,
+        KtScan.Kind.LEAST_CODE,
+        out,
+        wrong ->
+            out.add(
+                facts.promised(),
+                ServingRuntime.all(),
+                wrong.slice().where(),
+                wrong.count() + " codes of -128 or nibbles of -8, the first " + wrong.first(),
+                "codes from -127 to 127, nibbles from -7 to 7",
+                "kernels give the product with a negative input the wrong sign: 0.8 % of such codes"
+                    + " make an error as large as the result"));
   }
 
   private static void sums(Facts facts, KtFacts kt, Findings out) {
-    each(kt, KtScan.Kind.COLUMN_SUM, out, wrong ->
-        out.fail(
-            wrong.slice().where(),
-            wrong.count() + " sums, the first " + wrong.first(),
-            "128 times the sum of the row's codes",
-            "kernels subtract it from every product: the expert answers with an offset"));
+    each(
+        kt,
+        KtScan.Kind.COLUMN_SUM,
+        out,
+        wrong ->
+            out.fail(
+                wrong.slice().where(),
+                wrong.count() + " sums, the first " + wrong.first(),
+                "128 times the sum of the row's codes",
+                "kernels subtract it from every product: the expert answers with an offset"));
   }
 
   private static void each(
-      KtFacts kt,
-      KtScan.Kind kind,
-      Findings out,
-      java.util.function.Consumer<KtScan.Wrong> found) {
+      KtFacts kt, KtScan.Kind kind, Findings out, java.util.function.Consumer<KtScan.Wrong> found) {
     if (kt.values().isEmpty()) {
       out.skip(DataRules.NOT_READ);
       return;

@@ -59,10 +59,12 @@ class KtCheckTest {
           fault("kt-names", true, f -> Files.write(f.resolve("INT8_up_0.kt"), new byte[1])),
           fault("kt-complete", true, f -> Files.delete(file(f, ExpertFormat.AMXINT4, UP))),
           fault(
-              "kt-sizes",
+              "kt-sizes", true, f -> Files.write(file(f, ExpertFormat.AMXINT4, UP), new byte[100])),
+          fault(
+              "kt-listing",
+              ExpertFormat.AMXINT8,
               true,
-              f -> Files.write(file(f, ExpertFormat.AMXINT4, UP), new byte[100])),
-          fault("kt-listing", ExpertFormat.AMXINT8, true, f -> Files.write(f.resolve("x"), new byte[1])),
+              f -> Files.write(f.resolve("x"), new byte[1])),
           fault(
               "kt-listing-digests",
               ExpertFormat.AMXINT8,
@@ -89,8 +91,7 @@ class KtCheckTest {
                   false,
                   Severity.WARN,
                   f -> Files.writeString(f.resolve(INDEX), "{\"weight_map\":{}}"))),
-          Map.entry(
-              "kt-method", new Fault(ExpertFormat.MOE_INT8, false, Severity.NOTE, f -> {})));
+          Map.entry("kt-method", new Fault(ExpertFormat.MOE_INT8, false, Severity.NOTE, f -> {})));
 
   private static Map.Entry<String, Fault> fault(String rule, boolean tree, Spoiler spoiler) {
     return fault(rule, ExpertFormat.AMXINT4, tree, spoiler);
@@ -124,10 +125,11 @@ class KtCheckTest {
             .filter(f -> f.severity() != Severity.NOTE || f.rule().equals(rule))
             .toList();
     assertThat(findings).isNotEmpty();
-    assertThat(findings).allSatisfy(f -> {
-      assertThat(f.rule()).as(f.text()).isEqualTo(rule);
-      assertThat(f.severity()).isEqualTo(fault.severity());
-    });
+    assertThat(findings)
+        .allSatisfy(f -> {
+          assertThat(f.rule()).as(f.text()).isEqualTo(rule);
+          assertThat(f.severity()).isEqualTo(fault.severity());
+        });
   }
 
   @ParameterizedTest
@@ -249,8 +251,7 @@ class KtCheckTest {
     }
   }
 
-  private void writeTree(ExpertFormat format, Map<ExpertTensor, byte[]> slices)
-      throws IOException {
+  private void writeTree(ExpertFormat format, Map<ExpertTensor, byte[]> slices) throws IOException {
     Map<Integer, ArrayNode> layers = new TreeMap<>();
     long total = 0;
     for (Map.Entry<ExpertTensor, byte[]> slice : slices.entrySet()) {
