@@ -42,11 +42,19 @@ public final class Check {
   private static final List<Rule> GGUF_RULES =
       Stream.concat(GgufRules.rules().stream(), ManifestRules.untyped().stream()).toList();
 
+  private static final List<Rule> EXPERT_RULES =
+      Stream.of(ShardRules.untyped(), KtRules.rules(), ManifestRules.untyped())
+          .flatMap(List::stream)
+          .toList();
+
   private Check() {}
 
   /// All rules, in the order in which they run.
   public static List<RuleText> rules() {
-    return Stream.concat(RULES.stream(), GgufRules.rules().stream()).map(Rule::text).toList();
+    return Stream.of(RULES, GgufRules.rules(), KtRules.rules())
+        .flatMap(List::stream)
+        .map(Rule::text)
+        .toList();
   }
 
   /// Checks a folder, a cache snapshot, a plain archive of either, or GGUF files.
@@ -85,7 +93,8 @@ public final class Check {
           "the shards of a model",
           "name the folder that holds config.json and the weights");
     }
-    Facts facts = options.readData() ? read.scanned(options.threads()) : read;
+    Facts facts = read.of(options.model());
+    facts = options.readData() ? facts.scanned(options.threads()) : facts;
     Set<ServingRuntime> runtimes = asked.isEmpty() ? derived(facts) : EnumSet.copyOf(asked);
     List<Finding> findings = new ArrayList<>();
     List<String> passed = new ArrayList<>();
@@ -118,6 +127,7 @@ public final class Check {
   private static List<Rule> rules(FolderKind kind) {
     return switch (kind) {
       case FolderKind.Checkpoint _ -> RULES;
+      case FolderKind.Experts _ -> EXPERT_RULES;
       case FolderKind.Gguf _ -> GGUF_RULES;
     };
   }
@@ -132,6 +142,9 @@ public final class Check {
   private static String why(Facts facts, Set<ServingRuntime> asked, Set<ServingRuntime> runtimes) {
     if (facts.kind() instanceof FolderKind.Gguf) {
       return "checked for llama.cpp, because it is GGUF";
+    }
+    if (facts.kind() instanceof FolderKind.Experts) {
+      return "checked for KTransformers, because it holds packed experts";
     }
     return asked.isEmpty()
         ? "checked for "
@@ -151,6 +164,11 @@ public final class Check {
         figures.put(
             "tensor_bytes", facts.tensors().values().stream().mapToLong(SourceTensor::bytes).sum());
         figures.put("quantized_weights", (long) facts.quantized().size());
+      }
+      case FolderKind.Experts(KtFacts kt) -> {
+        figures.put("tensors", (long) kt.slices().size());
+        figures.put(
+            "tensor_bytes", kt.slices().values().stream().mapToLong(KtFacts.Slice::bytes).sum());
       }
       case FolderKind.Gguf(GgufFacts gguf) -> {
         List<GgufParts.Located> tensors = gguf.parts().tensors();

@@ -1,15 +1,24 @@
 package smelt.verify;
 
+import java.util.Optional;
+import smelt.formats.checkpoint.ModelConfig;
+
 /// How thorough a check is.
 ///
 /// @param readData whether tensor data and file digests are read, not only headers and texts
 /// @param threads how many files or runs of tensors are read at once
-public record CheckOptions(boolean readData, int threads) {
+/// @param model config of the model that packed experts are of; of no use to other kinds
+public record CheckOptions(boolean readData, int threads, Optional<ModelConfig> model) {
 
   public CheckOptions {
     if (threads < 1) {
       throw new IllegalArgumentException(threads + " threads");
     }
+  }
+
+  /// Without a model to compare with.
+  public CheckOptions(boolean readData, int threads) {
+    this(readData, threads, Optional.empty());
   }
 
   /// Everything, with two threads.

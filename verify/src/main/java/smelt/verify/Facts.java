@@ -91,12 +91,17 @@ record Facts(
         Manifest.read(source),
         description,
         Quantization.of(config, description),
-        kind(source),
+        kind(source, shards, config),
         source.names().stream().filter(Facts::isUnfinished).toList(),
         Optional.empty());
   }
 
-  private static FolderKind kind(ModelSource source) throws IOException {
+  private static FolderKind kind(
+      ModelSource source, List<Shard> shards, Document<ModelConfig> config) throws IOException {
+    Optional<KtFacts> experts = KtFacts.read(source, shards, config);
+    if (experts.isPresent()) {
+      return new FolderKind.Experts(experts.get());
+    }
     return GgufParts.isIn(source)
         ? new FolderKind.Gguf(new GgufFacts(GgufParts.read(source), Optional.empty()))
         : new FolderKind.Checkpoint();
@@ -106,6 +111,14 @@ record Facts(
   Facts scanned(int threads) throws IOException {
     return switch (kind) {
       case FolderKind.Checkpoint _ -> with(DataScan.run(this, threads), kind);
+      case FolderKind.Experts(KtFacts kt) -> {
+        KtScan.Result found = KtScan.run(source, kt, threads);
+        DataScan.Result digests =
+            manifest.value().isPresent()
+                ? DataScan.run(this, threads)
+                : new DataScan.Result(List.of(), Map.of(), Map.of(), found.bytesRead());
+        yield with(digests, new FolderKind.Experts(kt.with(found)));
+      }
       case FolderKind.Gguf(GgufFacts gguf) -> {
         GgufScan.Result found = GgufScan.run(this, gguf.parts());
         yield with(found.digests(), new FolderKind.Gguf(gguf.with(found.nonFinite())));
@@ -113,7 +126,18 @@ record Facts(
     };
   }
 
+  /// With the config of the model that packed experts are of.
+  Facts of(Optional<ModelConfig> model) {
+    return kind instanceof FolderKind.Experts(KtFacts kt)
+        ? with(data, new FolderKind.Experts(kt.of(model)))
+        : this;
+  }
+
   private Facts with(DataScan.Result scanned, FolderKind kind) {
+    return with(Optional.of(scanned), kind);
+  }
+
+  private Facts with(Optional<DataScan.Result> scanned, FolderKind kind) {
     return new Facts(
         source,
         shards,
@@ -128,7 +152,7 @@ record Facts(
         quantization,
         kind,
         unfinished,
-        Optional.of(scanned));
+        scanned);
   }
 
   /// Adds traces of an unfinished conversion that the source does not show, such as a folder.

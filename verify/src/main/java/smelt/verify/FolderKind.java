@@ -6,6 +6,9 @@ sealed interface FolderKind {
   /// Safetensors with a config.
   record Checkpoint() implements FolderKind {}
 
+  /// Routed experts alone, packed for KTransformers.
+  record Experts(KtFacts facts) implements FolderKind {}
+
   /// Files for llama.cpp.
   record Gguf(GgufFacts facts) implements FolderKind {}
 }

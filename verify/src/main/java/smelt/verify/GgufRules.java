@@ -108,7 +108,7 @@ final class GgufRules {
         (facts, out) -> {
           switch (facts.kind()) {
             case FolderKind.Gguf(GgufFacts gguf) -> test.apply(gguf, facts, out);
-            case FolderKind.Checkpoint _ -> out.skip("there is no GGUF file");
+            case FolderKind.Checkpoint _, FolderKind.Experts _ -> out.skip("there is no GGUF file");
           }
         });
   }

@@ -42,6 +42,12 @@ final class ShardRules {
             ShardRules::configReadable));
   }
 
+  /// Those that hold for safetensors that are no checkpoint.
+  static List<Rule> untyped() {
+    Set<String> names = Set.of("headers-readable", "tensor-names-unique");
+    return rules().stream().filter(rule -> names.contains(rule.name())).toList();
+  }
+
   private static void headersReadable(Facts facts, Findings out) {
     for (Problem problem : facts.unreadable()) {
       out.fail(

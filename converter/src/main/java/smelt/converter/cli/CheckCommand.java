@@ -6,6 +6,7 @@ import java.nio.file.Path;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.stream.Stream;
@@ -17,6 +18,8 @@ import picocli.CommandLine.Parameters;
 import smelt.converter.DidYouMean;
 import smelt.converter.report.Reports;
 import smelt.formats.BadInputException;
+import smelt.formats.checkpoint.ModelConfig;
+import smelt.formats.source.ModelSource;
 import smelt.verify.Check;
 import smelt.verify.CheckOptions;
 import smelt.verify.CheckReport;
@@ -67,6 +70,12 @@ public final class CheckCommand implements Callable<Integer> {
       defaultValue = "2")
   private int threads;
 
+  @Option(
+      names = "--model",
+      paramLabel = "MODEL",
+      description = "The model that packed experts are of, to compare shapes with its config.")
+  private Path base;
+
   @Option(names = "--rules", description = "List the rules instead.")
   private boolean rules;
 
@@ -101,10 +110,20 @@ public final class CheckCommand implements Callable<Integer> {
 
   private CheckReport run(Set<ServingRuntime> wanted) throws IOException {
     try {
-      return Check.run(model, wanted, new CheckOptions(!quick, threads));
+      return Check.run(model, wanted, new CheckOptions(!quick, threads, config()));
     } catch (NoSuchFileException e) {
       throw new BadInputException(
           e.getFile(), "nothing there", "a model's folder or archive", "check the path");
+    }
+  }
+
+  private Optional<ModelConfig> config() throws IOException {
+    if (base == null) {
+      return Optional.empty();
+    }
+    try (ModelSource source = Models.open(base)) {
+      byte[] bytes = source.readSmall(ModelConfig.FILE, ModelConfig.SIZE_LIMIT);
+      return Optional.of(ModelConfig.parse(ModelConfig.FILE, bytes));
     }
   }
 
