@@ -33,7 +33,7 @@ import smelt.formats.source.ModelSource;
 /// runtimes expect of a file that says nothing else. A part is a unit of work.
 public final class GgufRepack {
 
-  /// Bytes are copied in rows of at most so many.
+  /// Bytes are copied in rows of a power of two, at most so many.
   private static final long ROW_BYTES = 4096;
 
   private final ModelSource source;
@@ -153,7 +153,7 @@ public final class GgufRepack {
     for (GgufModel.Part part : model.parts()) {
       for (GgufTensor tensor : part.header().tensors()) {
         long bytes = tensor.bytes();
-        long row = greatestCommonDivisor(bytes, ROW_BYTES);
+        long row = Math.min(ROW_BYTES, Long.lowestOneBit(bytes));
         SourceTensor stored =
             new SourceTensor(
                 tensor.name(),
@@ -166,10 +166,6 @@ public final class GgufRepack {
       }
     }
     return all;
-  }
-
-  private static long greatestCommonDivisor(long a, long b) {
-    return b == 0 ? a : greatestCommonDivisor(b, a % b);
   }
 
   private static GgufLayout.Tensor listed(GgufTensor tensor) {
