@@ -21,6 +21,7 @@ import smelt.formats.checkpoint.Weight;
 import smelt.formats.codec.Encoding;
 import smelt.formats.gguf.GgufLayout;
 import smelt.formats.gguf.GgufModel;
+import smelt.formats.gguf.GgufParts;
 import smelt.formats.gguf.GgufSplit;
 import smelt.formats.gguf.GgufTensor;
 import smelt.formats.gguf.GgufValue;
@@ -150,7 +151,7 @@ public final class GgufRepack {
 
   private List<Stored> stored() {
     List<Stored> all = new ArrayList<>();
-    for (GgufModel.Part part : model.parts()) {
+    for (GgufParts.Part part : model.parts()) {
       for (GgufTensor tensor : part.header().tensors()) {
         long bytes = tensor.bytes();
         long row = Math.min(ROW_BYTES, Long.lowestOneBit(bytes));
@@ -205,7 +206,7 @@ public final class GgufRepack {
 
   private List<Plan.Dropped> leftOut() {
     Set<String> files =
-        model.parts().stream().map(GgufModel.Part::file).collect(Collectors.toSet());
+        model.parts().stream().map(GgufParts.Part::file).collect(Collectors.toSet());
     return source.names().stream()
         .filter(name -> !files.contains(name))
         .map(name -> new Plan.Dropped(name, "no part of the GGUF model"))
