@@ -95,10 +95,7 @@ public final class DiffCommand implements Callable<Integer> {
                 c.name(),
                 c.element(),
                 c.elements()));
-    list(
-        "config.json or metadata",
-        diff.config(),
-        c -> c.pointer() + ": " + c.inA() + " | " + c.inB());
+    list(configTitle(diff), diff.config(), c -> c.pointer() + ": " + c.inA() + " | " + c.inB());
     list("other files", diff.files(), f -> f.name() + ": " + words(f.kind()));
     String same = headersOnly ? "tensors alike in type and shape" : "tensors the same";
     terminal.answer(String.format(Locale.ROOT, "%,d %s", diff.sameTensors(), same));
@@ -107,6 +104,12 @@ public final class DiffCommand implements Callable<Integer> {
     } else {
       terminal.answer(Terminal.Colour.YELLOW, "the models differ");
     }
+  }
+
+  /// JSON pointers begin with a slash, keys of GGUF metadata do not.
+  private static String configTitle(ModelDiff diff) {
+    boolean pointers = diff.config().stream().allMatch(key -> key.pointer().startsWith("/"));
+    return pointers ? "config.json" : "metadata";
   }
 
   private <T> void list(String title, List<T> items, Function<T, String> line) {

@@ -97,12 +97,13 @@ public final class ExpertsDiffer {
   private OptionalLong firstScale(Weight inA, RowScales rowsA, Weight inB, RowScales rowsB)
       throws IOException {
     long cols = inA.shape().dim(1);
-    long step = greatestCommonDivisor(rowsA.blockCols(), rowsB.blockCols());
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment scalesA = read(sourceA, inA.scale().orElseThrow(), arena);
       MemorySegment scalesB = read(sourceB, inB.scale().orElseThrow(), arena);
       for (long row = 0; row < inA.shape().dim(0); row++) {
-        for (long col = 0; col < cols; col += step) {
+        for (long col = 0;
+            col < cols;
+            col = Math.min(next(col, rowsA.blockCols()), next(col, rowsB.blockCols()))) {
           int bitsA = Float.floatToRawIntBits(rowsA.at(scalesA, row, col));
           int bitsB = Float.floatToRawIntBits(rowsB.at(scalesB, row, col));
           if (bitsA != bitsB) {
@@ -114,8 +115,9 @@ public final class ExpertsDiffer {
     return OptionalLong.empty();
   }
 
-  private static long greatestCommonDivisor(long a, long b) {
-    return b == 0 ? a : greatestCommonDivisor(b, a % b);
+  /// Where the block behind a column begins.
+  private static long next(long col, long blockCols) {
+    return (col / blockCols + 1) * blockCols;
   }
 
   private static MemorySegment read(ModelSource source, SourceTensor tensor, Arena arena)

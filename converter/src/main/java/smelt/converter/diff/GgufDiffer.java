@@ -13,6 +13,7 @@ import smelt.formats.ElementType;
 import smelt.formats.Shape;
 import smelt.formats.checkpoint.SourceTensor;
 import smelt.formats.gguf.GgufModel;
+import smelt.formats.gguf.GgufParts;
 import smelt.formats.gguf.GgufTensor;
 import smelt.formats.gguf.GgufValue;
 import smelt.formats.source.ModelSource;
@@ -81,7 +82,7 @@ public final class GgufDiffer {
 
   private static SequencedMap<String, Stored> tensors(GgufModel model) {
     SequencedMap<String, Stored> tensors = new LinkedHashMap<>();
-    for (GgufModel.Part part : model.parts()) {
+    for (GgufParts.Part part : model.parts()) {
       for (GgufTensor tensor : part.header().tensors()) {
         SourceTensor bytes =
             new SourceTensor(

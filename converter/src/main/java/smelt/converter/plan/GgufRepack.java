@@ -21,6 +21,7 @@ import smelt.formats.checkpoint.Weight;
 import smelt.formats.codec.Encoding;
 import smelt.formats.gguf.GgufLayout;
 import smelt.formats.gguf.GgufModel;
+import smelt.formats.gguf.GgufParts;
 import smelt.formats.gguf.GgufSplit;
 import smelt.formats.gguf.GgufTensor;
 import smelt.formats.gguf.GgufValue;
@@ -33,7 +34,7 @@ import smelt.formats.source.ModelSource;
 /// runtimes expect of a file that says nothing else. A part is a unit of work.
 public final class GgufRepack {
 
-  /// Bytes are copied in rows of at most so many.
+  /// Bytes are copied in rows of a power of two, at most so many.
   private static final long ROW_BYTES = 4096;
 
   private final ModelSource source;
@@ -150,10 +151,10 @@ public final class GgufRepack {
 
   private List<Stored> stored() {
     List<Stored> all = new ArrayList<>();
-    for (GgufModel.Part part : model.parts()) {
+    for (GgufParts.Part part : model.parts()) {
       for (GgufTensor tensor : part.header().tensors()) {
         long bytes = tensor.bytes();
-        long row = greatestCommonDivisor(bytes, ROW_BYTES);
+        long row = Math.min(ROW_BYTES, Long.lowestOneBit(bytes));
         SourceTensor stored =
             new SourceTensor(
                 tensor.name(),
@@ -166,10 +167,6 @@ public final class GgufRepack {
       }
     }
     return all;
-  }
-
-  private static long greatestCommonDivisor(long a, long b) {
-    return b == 0 ? a : greatestCommonDivisor(b, a % b);
   }
 
   private static GgufLayout.Tensor listed(GgufTensor tensor) {
@@ -209,7 +206,7 @@ public final class GgufRepack {
 
   private List<Plan.Dropped> leftOut() {
     Set<String> files =
-        model.parts().stream().map(GgufModel.Part::file).collect(Collectors.toSet());
+        model.parts().stream().map(GgufParts.Part::file).collect(Collectors.toSet());
     return source.names().stream()
         .filter(name -> !files.contains(name))
         .map(name -> new Plan.Dropped(name, "no part of the GGUF model"))

@@ -15,6 +15,7 @@ import smelt.formats.checkpoint.Shard;
 import smelt.formats.checkpoint.Weight;
 import smelt.formats.files.Sha256;
 import smelt.formats.gguf.GgufModel;
+import smelt.formats.gguf.GgufParts;
 import smelt.formats.gguf.GgufTensor;
 import smelt.formats.gguf.GgufValue;
 import smelt.formats.safetensors.SafetensorsHeader;
@@ -71,7 +72,7 @@ public record SourceSummary(
     MessageDigest headers = Sha256.start();
     List<byte[]> names = new ArrayList<>();
     long bytes = 0;
-    for (GgufModel.Part part : model.parts()) {
+    for (GgufParts.Part part : model.parts()) {
       try (ByteSource file = source.open(part.file())) {
         String sha256 = head(file, part.header().dataStart());
         headers.update(line(part.file() + " " + file.size() + " " + sha256));

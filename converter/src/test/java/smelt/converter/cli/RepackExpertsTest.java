@@ -3,7 +3,6 @@ package smelt.converter.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 import static smelt.converter.cli.Repacker.SAMPLE;
 
-import java.io.IOException;
 import java.nio.file.Path;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -23,7 +22,7 @@ class RepackExpertsTest {
   }
 
   @Test
-  void anotherNumberOfNodesIsAsIfConvertedAndBackToTheByte() throws IOException {
+  void anotherNumberOfNodesIsAsIfConvertedAndBackToTheByte() throws Exception {
     run.convert("kt-amx-int8", "one");
     run.convert("{target: kt-amx-int8, numa: 2}", "two");
     run.repack("one", "cut", "--model", SAMPLE, "--numa", "2", "--threads", "1");
@@ -34,7 +33,7 @@ class RepackExpertsTest {
   }
 
   @Test
-  void rowsOfInt8BecomeExpertsAndRowsAgain() throws IOException {
+  void rowsOfInt8BecomeExpertsAndRowsAgain() throws Exception {
     run.convert("int8-channel", "rows");
     run.convert("{target: kt-amx-int8, numa: 2}", "direct");
     run.repack("rows", "experts", "--to", "kt-amx-int8", "--numa", "2");
@@ -47,7 +46,7 @@ class RepackExpertsTest {
   }
 
   @Test
-  void aLayoutForOtherProcessorsHoldsTheSameNumbers() throws IOException {
+  void aLayoutForOtherProcessorsHoldsTheSameNumbers() throws Exception {
     run.convert("kt-amx-int4", "int4");
     run.repack("int4", "int8", "--model", SAMPLE, "--to", "kt-aocl-int8", "--numa", "4");
     assertThat(run.diff("int4", "int8", "--model", SAMPLE)).isZero();
@@ -60,7 +59,7 @@ class RepackExpertsTest {
   }
 
   @Test
-  void slicesThatWereQuantizedApartAreNotJoined() throws IOException {
+  void slicesThatWereQuantizedApartAreNotJoined() throws Exception {
     run.convert("{target: kt-aocl-int8, numa: 2, rule: upstream}", "apart");
     Program.Result result =
         Program.run(
@@ -88,7 +87,7 @@ class RepackExpertsTest {
   }
 
   @Test
-  void differentNumbersAreADifference() throws IOException {
+  void differentNumbersAreADifference() throws Exception {
     run.convert("kt-amx-int8", "ours");
     run.convert("{target: kt-amx-int8, rule: upstream}", "theirs");
     assertThat(run.diff("ours", "theirs", "--model", SAMPLE))
@@ -96,7 +95,7 @@ class RepackExpertsTest {
   }
 
   @Test
-  void thePlanIsExactAndASecondRunHasNothingToDo() throws IOException {
+  void thePlanIsExactAndASecondRunHasNothingToDo() throws Exception {
     run.convert("kt-amx-int8", "one");
     Program.Result plan =
         Program.run(

@@ -28,7 +28,7 @@ class RepackFormsTest {
   }
 
   @Test
-  void aTreeIsAsIfConvertedAndMergesToTheByte() throws IOException {
+  void aTreeIsAsIfConvertedAndMergesToTheByte() throws Exception {
     run.convert("{target: kt-amx-int8, numa: 2}", "merged");
     run.convert("{target: kt-amx-int8, numa: 2, form: tree}", "tree");
     run.repack("merged", "made", "--model", SAMPLE, "--form", "tree");
@@ -42,7 +42,7 @@ class RepackFormsTest {
   }
 
   @Test
-  void groupsWithoutTheLeastCodeAreCopied() throws IOException {
+  void groupsWithoutTheLeastCodeAreCopied() throws Exception {
     run.convert("rawint4", "groups");
     run.repack("groups", "copy", "--to", "rawint4");
     assertThat(run.weights("copy")).isEqualTo(run.weights("groups"));
@@ -55,7 +55,7 @@ class RepackFormsTest {
   }
 
   @Test
-  void groupsOfAnotherSizeAreRefused() throws IOException {
+  void groupsOfAnotherSizeAreRefused() throws Exception {
     run.convert("ct-w4a16", "groups");
     Program.Result refused = Program.run("repack", run.path("groups"), "--plan", "--to", "rawint4");
     assertThat(refused.exit()).isEqualTo(ExitCode.USAGE.code());

@@ -12,6 +12,8 @@ import java.util.TreeMap;
 import java.util.stream.Stream;
 import smelt.converter.Program;
 import smelt.converter.SampleModel;
+import smelt.converter.recipe.Recipes;
+import smelt.converter.run.Converting;
 import smelt.formats.files.Sha256;
 
 /// Runs `convert`, `repack` and `diff` on the sample in a folder of a test.
@@ -24,11 +26,11 @@ record Repacker(Path folder) {
   }
 
   /// Converts the sample with one target, written as in a recipe.
-  String convert(String target, String out) throws IOException {
+  void convert(String target, String out) throws Exception {
     Path recipe = folder.resolve(out + ".yaml");
     Files.writeString(
         recipe, "name: test\nmtp: keep\nshard_size: 3MiB\ntargets:\n  - " + target + "\n");
-    return done("convert", SAMPLE, "--recipe", recipe.toString(), "-q", "-o", path(out));
+    Converting.with(Recipes.load(recipe.toString())).run(Path.of(SAMPLE), folder.resolve(out));
   }
 
   /// Repacks, with files as small as those of [#convert].
