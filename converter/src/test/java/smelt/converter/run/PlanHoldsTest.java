@@ -82,15 +82,7 @@ class PlanHoldsTest {
   @EnumSource(Architecture.class)
   void rowsOfWholeGroupsAreAsPlannedForInt4(Architecture architecture, @TempDir Path folder)
       throws Exception {
-    SyntheticCheckpoint wide =
-        SyntheticCheckpoint.of(architecture)
-            .with("hidden_size", 256)
-            .with("intermediate_size", 384)
-            .with("moe_intermediate_size", 128);
-    if (wide.config().path("q_lora_rank").isNumber()) {
-      wide = wide.with("q_lora_rank", 128);
-    }
-    Path model = wide.write(folder.resolve("model"));
+    Path model = SyntheticCheckpoint.of(architecture).wholeGroups().write(folder.resolve("model"));
     holds(model, folder.resolve("out"), INT4_GROUPS.toArray(Target[]::new));
   }
 

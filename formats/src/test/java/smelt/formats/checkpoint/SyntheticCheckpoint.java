@@ -83,6 +83,13 @@ public record SyntheticCheckpoint(
     return new SyntheticCheckpoint(architecture, changed, form, seed, shards);
   }
 
+  /// The same architecture with every linear's rows a multiple of 128.
+  public SyntheticCheckpoint wholeGroups() {
+    SyntheticCheckpoint wide =
+        with("hidden_size", 256).with("intermediate_size", 384).with("moe_intermediate_size", 128);
+    return config.path("q_lora_rank").isNumber() ? wide.with("q_lora_rank", 128) : wide;
+  }
+
   /// The checkpoint as a draft, in which faults can be planted. Its `write` leaves the data zero.
   public CheckpointDraft draft() {
     if (shards == 1) {
