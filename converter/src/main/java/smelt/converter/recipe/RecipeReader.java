@@ -229,7 +229,11 @@ final class RecipeReader {
       if (!TargetSpec.servesFromCpu(target)) {
         refuse(fields, "numa", target, "KTransformers does not compute with its experts");
       } else if (fields.items("numa").size() > 1) {
-        refuse(fields, "numa", target, "one number: the runtime cuts it when it loads it");
+        mistakes.add(
+            fields.node("numa").orElseThrow().line(),
+            "several numbers under numa for " + target.label(),
+            "one: the runtime cuts the experts when it loads them",
+            "keep one number");
       }
       refuse(fields, "form", target, "only targets of experts have a choice");
       refuse(fields, "rule", target, "only targets of experts have a choice");

@@ -51,7 +51,8 @@ public final class LayoutBench {
     }
   }
 
-  private Timed convert(String target, Path from, Path to) throws IOException, InterruptedException {
+  private Timed convert(String target, Path from, Path to)
+      throws IOException, InterruptedException {
     Path recipe =
         Files.writeString(work.resolve("recipe.yaml"), "name: bench\ntargets: [" + target + "]\n");
     return Timed.run(
@@ -85,7 +86,10 @@ public final class LayoutBench {
       for (int round = 0; round < rounds; round++) {
         Path result = work.resolve("result");
         Timed timed =
-            convert("{target: gguf, type: " + type.name().toLowerCase(Locale.ROOT) + "}", model, result);
+            convert(
+                "{target: gguf, type: " + type.name().toLowerCase(Locale.ROOT) + "}",
+                model,
+                result);
         remove(result);
         JsonNode answer = JsonMapper.shared().readTree(timed.output());
         peak = Math.max(peak, answer.path("memory_peak").asLong());

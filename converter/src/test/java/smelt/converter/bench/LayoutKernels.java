@@ -25,9 +25,9 @@ import smelt.formats.ggml.BlockQuantizer;
 import smelt.formats.ggml.GgmlLibrary;
 import smelt.formats.gguf.GgmlType;
 
-/// How fast an expert's matrix (2048 x 7168) goes into each layout on one core, beside a memory copy
-/// and beside llama.cpp's own quantizer. All cases take turns in one JVM; times are of the thread's
-/// processor time, rates count two bytes a weight.
+/// How fast an expert's matrix (2048 x 7168) goes into each layout on one core, beside a memory
+/// copy and beside llama.cpp's own quantizer. All cases take turns in one JVM; times are of the
+/// thread's processor time, rates count two bytes a weight.
 final class LayoutKernels implements AutoCloseable {
 
   private static final long ROWS = 2048;
@@ -99,8 +99,7 @@ final class LayoutKernels implements AutoCloseable {
             BlockQuantizer.quantize(
                 blocks, type, f32, 0, ROWS, COLS, MemorySegment.NULL, 0, out, 0);
     Optional<Runnable> other =
-        ggml.map(library ->
-            () -> library.quantize(type, f32, ROWS, COLS, MemorySegment.NULL, out));
+        ggml.map(library -> () -> library.quantize(type, f32, ROWS, COLS, MemorySegment.NULL, out));
     cases.add(new Case(type + " of F32", own, other));
   }
 

@@ -28,7 +28,15 @@ class RecipeMistakesTest {
             "numa: '0'",
             "write for example 'numa: 2'"),
         Arguments.of(
-            "name: x\ntargets: [{target: bf16, numa: 2}]", 2, "numa for bf16", "remove the key"),
+            "name: x\ntargets: [{target: int8-block, numa: 2}]",
+            2,
+            "numa for int8-block",
+            "remove the key"),
+        Arguments.of(
+            "name: x\ntargets: [{target: fp8-block, numa: [1, 2]}]",
+            2,
+            "several numbers under numa for fp8-block",
+            "keep one number"),
         Arguments.of(
             "name: x\ntargets: [{target: gguf, type: q9}]", 2, "type: 'q9'", "write one of them"),
         Arguments.of("name: x\nname: y\ntargets: [bf16]", 2, "key 'name' again", "keep one"),

@@ -42,6 +42,9 @@ import tools.jackson.databind.json.JsonMapper;
 /// Experts as a tree of `.kt` files.
 class ExpertTreeTest {
 
+  /// Launch script, ledger and README.
+  private static final int DEPLOY_FILES = 3;
+
   private static final Path FP8 = Checkout.root().resolve("samples/tiny-deepseek-v3-fp8");
   private static final JsonMapper MAPPER = JsonMapper.builder().build();
   private static final int EXPERTS = 2;
@@ -124,8 +127,9 @@ class ExpertTreeTest {
       assertThat(MAPPER.readTree(out.resolve("experts/kt-weight-manifest.json")))
           .isEqualTo(MAPPER.readTree(manifest));
     }
-    assertThat(result.out()).contains(listed ? "26 files" : "25 files");
-    assertThat(Converting.names(out)).hasSize(listed ? 26 : 25).contains("manifest.json");
+    int files = 24 + DEPLOY_FILES + (listed ? 2 : 1);
+    assertThat(result.out()).contains(files + " files");
+    assertThat(Converting.names(out)).hasSize(files).contains("manifest.json");
   }
 
   @Test
@@ -210,6 +214,8 @@ class ExpertTreeTest {
     tree.shards().forEach(s -> s.files().forEach(f -> planned.put(f.name(), f.bytes())));
     assertThat(planned).hasSize(3 * 16 * 6 * 2);
     tree.listing().ifPresent(file -> planned.put(file.name(), file.bytes()));
+    assertThat(tree.smallFiles()).hasSize(DEPLOY_FILES);
+    tree.smallFiles().forEach(file -> planned.put(file.name(), (long) file.bytes().length));
     planned.put("manifest.json", tree.manifestBytes());
     Map<String, Long> written = new TreeMap<>();
     for (String name : Converting.names(out)) {
