@@ -17,6 +17,8 @@ record Anomaly(Kind kind, SourceTensor tensor, long count, long first, String ex
     SCALE_NOT_POWER_OF_TWO,
     VALUE_NOT_FINITE,
     INT8_MINIMUM,
+    /// A word of packed codes of which one is the least.
+    INT4_MINIMUM,
     OFFSET_NOT_ZERO
   }
 

@@ -35,6 +35,7 @@ public final class Check {
               IgnoreRules.rules(),
               CtRules.rules(),
               AscendRules.rules(),
+              NativeInt4Rules.rules(),
               ManifestRules.rules())
           .flatMap(List::stream)
           .toList();
@@ -136,7 +137,9 @@ public final class Check {
     boolean experts =
         facts.modules().keySet().stream().anyMatch(name -> LinearNames.expert(name).isPresent());
     Set<ServingRuntime> served = facts.quantization().servedBy(experts);
-    return served.isEmpty() ? ServingRuntime.all() : served;
+    Set<ServingRuntime> derived = EnumSet.copyOf(served.isEmpty() ? ServingRuntime.all() : served);
+    derived.remove(ServingRuntime.KTRANSFORMERS);
+    return derived;
   }
 
   private static String why(Facts facts, Set<ServingRuntime> asked, Set<ServingRuntime> runtimes) {

@@ -11,7 +11,10 @@ public enum ServingRuntime {
   VLLM,
   SGLANG,
   /// vllm-ascend and SGLang on NPUs.
-  ASCEND;
+  ASCEND,
+  /// KTransformers, which computes with the routed experts of some checkpoints on the processor.
+  /// Only when it is asked for: what it demands, no other runtime does.
+  KTRANSFORMERS;
 
   /// The name on the command line and in reports.
   public String label() {

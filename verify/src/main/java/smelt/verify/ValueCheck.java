@@ -3,6 +3,7 @@ package smelt.verify;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.util.Locale;
 import java.util.Set;
 import smelt.formats.ElementType;
 import smelt.formats.checkpoint.SourceTensor;
@@ -62,7 +63,8 @@ sealed interface ValueCheck {
       case F64 ->
           new Lanes(
               Anomaly.Kind.VALUE_NOT_FINITE, 8, 0x7FF0_0000_0000_0000L, 0x7FF0_0000_0000_0000L);
-      case BOOL, F4, F6_E2M3, F6_E3M2, U8, I16, U16, I32, U32, C64, I64, U64 -> new Nothing();
+      case I32 -> part.equals("weight_packed") ? new Nibbles() : new Nothing();
+      case BOOL, F4, F6_E2M3, F6_E3M2, U8, I16, U16, U32, C64, I64, U64 -> new Nothing();
     };
   }
 
@@ -114,6 +116,32 @@ sealed interface ValueCheck {
         value = value << 8 | (bytes.get(ValueLayout.JAVA_BYTE, at + i) & 0xFF);
       }
       return value;
+    }
+  }
+
+  /// Finds words of eight codes of which one is -8, stored as 0.
+  record Nibbles() implements ValueCheck {
+
+    private static final int ONES = 0x1111_1111;
+    private static final int TOPS = 0x8888_8888;
+    private static final ValueLayout.OfInt WORD =
+        ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+    @Override
+    public void scan(MemorySegment bytes, Sink sink) {
+      long count = 0;
+      long first = 0;
+      for (long at = 0; at <= bytes.byteSize() - Integer.BYTES; at += Integer.BYTES) {
+        int codes = bytes.get(WORD, at);
+        if (((codes - ONES) & ~codes & TOPS) != 0) {
+          first = count == 0 ? at : first;
+          count++;
+        }
+      }
+      if (count > 0) {
+        String word = String.format(Locale.ROOT, "0x%08x", bytes.get(WORD, first));
+        sink.bad(Anomaly.Kind.INT4_MINIMUM, first, count, "a code of -8 in " + word);
+      }
     }
   }
 

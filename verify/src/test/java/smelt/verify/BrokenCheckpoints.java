@@ -42,6 +42,7 @@ final class BrokenCheckpoints {
     all.config();
     all.ignored();
     all.ascend();
+    all.nativeInt4();
     all.manifest();
     return all.byRule;
   }
@@ -255,6 +256,18 @@ final class BrokenCheckpoints {
           draft.floats(module + ".weight_offset", Shape.of(512, 1), 0);
           Drafts.describe(draft, Map.of());
         });
+  }
+
+  private void nativeInt4() {
+    forKTransformers("int4-groups-of-32", Drafts.packedInt4(128, ElementType.BF16));
+    forKTransformers("int4-scales-bf16", Drafts.packedInt4(32, ElementType.F32));
+    ModelDraft least = Drafts.rawInt4();
+    least.bytes(Drafts.EXPERTS + "2.up_proj.weight_packed")[9] = 0x70;
+    forKTransformers("int4-symmetric", least);
+  }
+
+  private void forKTransformers(String rule, ModelDraft draft) {
+    put(rule, Severity.FAIL, Set.of(ServingRuntime.KTRANSFORMERS), draft::write);
   }
 
   private void manifest() {

@@ -133,6 +133,29 @@ final class Drafts {
     return draft;
   }
 
+  /// Groups of 32 with BF16 scales, codes of -1.
+  static ModelDraft rawInt4() {
+    return packedInt4(32, ElementType.BF16);
+  }
+
+  static ModelDraft packedInt4(int size, ElementType scales) {
+    ModelDraft draft =
+        draft(
+            config(),
+            LINEARS,
+            (d, m, s) -> {
+              d.remove(m + ".weight");
+              d.fill(m + ".weight_packed", ElementType.I32, Shape.of(s.dim(0), s.dim(1) / 8), 0x77);
+              d.fill(m + ".weight_scale", scales, Shape.of(s.dim(0), s.dim(1) / size), 0x3F);
+              d.fill(m + ".weight_shape", ElementType.I64, Shape.of(2), 1);
+            });
+    ObjectNode group = ct(draft, "pack-quantized");
+    args(group.putObject("weights"), "int", "group", false)
+        .put("num_bits", 4)
+        .put("group_size", size);
+    return draft;
+  }
+
   static ModelDraft ascend() {
     ModelDraft draft =
         draft(

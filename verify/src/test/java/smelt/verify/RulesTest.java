@@ -63,6 +63,7 @@ class RulesTest {
         good("compressed-tensors fp8 channel", Drafts::ctFp8Channel),
         good("compressed-tensors fp8 block", Drafts::ctFp8Block),
         good("compressed-tensors int4", Drafts::ctInt4),
+        good("packed int4 experts", Drafts::rawInt4),
         good("ascend", Drafts::ascend));
   }
 
