@@ -13,7 +13,7 @@ import smelt.calibrate.observe.InputStats;
 /// P(|x| > t) = min(N ^ -((t / a) ^ k), m / t^2)
 /// ```
 ///
-/// with `k` from 1 (exponential) to 8 (nearly constant magnitude): `k` solves `a / sqrt(m) = ln(N)
+/// with `k` from 0.5 (thicker than exponential) to 8 (nearly constant magnitude): `k` solves `a / sqrt(m) = ln(N)
 /// ^ (1 / k) / sqrt(gamma(1 + 2 / k))`. Channels are taken to be independent:
 ///
 /// ```
@@ -21,9 +21,13 @@ import smelt.calibrate.observe.InputStats;
 /// ```
 final class TokenMaximum {
 
+  private static final double LEAST_SHAPE = 0.5;
   private static final double LARGEST_SHAPE = 8;
   private static final int SHAPES = 64;
-  private static final double LEAST_LOG_TOKENS = 3;
+
+  /// With fewer than 100 tokens the ratio below does not fall with `k` everywhere.
+  private static final double LEAST_LOG_TOKENS = 4.6;
+
   private static final int STEPS = 24;
 
   /// Below so much of the largest channel's deviation every token's maximum lies above.
@@ -51,7 +55,7 @@ final class TokenMaximum {
   }
 
   private static double shapeOf(int step) {
-    return StrictMath.pow(LARGEST_SHAPE, step / (SHAPES - 1.0));
+    return LEAST_SHAPE * StrictMath.pow(LARGEST_SHAPE / LEAST_SHAPE, step / (SHAPES - 1.0));
   }
 
   /// `a / sqrt(m)` of each shape, from large to small.
@@ -72,7 +76,7 @@ final class TokenMaximum {
     return shapeOf(step);
   }
 
-  /// Stirling's series, moved to where it is exact to nine digits.
+  /// The gamma function by Stirling's series, moved to where that has nine digits.
   static double gamma(double x) {
     double divisor = 1;
     double z = x;
@@ -85,7 +89,8 @@ final class TokenMaximum {
             - z
             + 0.5 * StrictMath.log(2 * Math.PI)
             + 1 / (12 * z)
-            - 1 / (360 * z * z * z);
+            - 1 / (360 * z * z * z)
+            + 1 / (1260 * z * z * z * z * z);
     return StrictMath.exp(log) / divisor;
   }
 
