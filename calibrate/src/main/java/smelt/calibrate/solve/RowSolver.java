@@ -61,6 +61,11 @@ public final class RowSolver {
     };
   }
 
+  /// Bytes of memory with which any method can do rows of `cols` weights.
+  public static long mostBytes(RowGrid grid, int cols) {
+    return Math.max(PlainRounding.bytes(grid, cols), Feedback.bytes(cols));
+  }
+
   /// Chooses codes and scales.
   ///
   /// @param weights any number of rows

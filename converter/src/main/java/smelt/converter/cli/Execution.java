@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.stream.IntStream;
 import smelt.converter.ByteSize;
@@ -18,6 +19,7 @@ import smelt.converter.run.DiskSpace;
 import smelt.converter.run.MemoryPlan;
 import smelt.converter.run.OutputFolder;
 import smelt.converter.run.StopSignal;
+import smelt.converter.tuning.Tuning;
 import smelt.formats.codec.Kernels;
 import smelt.formats.source.ModelSource;
 import tools.jackson.databind.node.JsonNodeFactory;
@@ -64,13 +66,32 @@ final class Execution {
   /// @param watched measures from before the source was opened
   void carryOut(ModelSource source, Plan plan, Path output, AnonymousMemory watched)
       throws IOException, InterruptedException {
-    MemoryPlan memory = MemoryPlan.of(plan, run.threads(), run.memory());
+    carryOut(source, plan, Optional.empty(), output, watched);
+  }
+
+  /// Runs a plan to its end, with what a calibration says.
+  ///
+  /// @param watched measures from before the source was opened
+  void carryOut(
+      ModelSource source,
+      Plan plan,
+      Optional<CalibratedPlan> calibrated,
+      Path output,
+      AnonymousMemory watched)
+      throws IOException, InterruptedException {
+    MemoryPlan memory =
+        MemoryPlan.of(
+            plan,
+            run.threads(),
+            run.memory(),
+            threads -> calibrated.map(c -> c.bytes(threads)).orElse(0L));
     DiskSpace.require(plan, output);
     long start = System.nanoTime();
-    try (OutputFolder folder = OutputFolder.open(output, plan, source)) {
+    try (OutputFolder folder = OutputFolder.open(output, plan, source);
+        CalibratedPlan.Opened tuning = CalibratedPlan.open(calibrated, kernels, memory.threads())) {
       begin(output, folder, kernels, memory);
       LaunchNotes.of(plan).forEach(terminal::message);
-      Conversion.Result result = convert(source, plan, folder, kernels, memory);
+      Conversion.Result result = convert(source, plan, folder, tuning.tuning(), memory);
       folder.publish();
       double seconds = (System.nanoTime() - start) / 1e9;
       answer(
@@ -91,7 +112,7 @@ final class Execution {
   }
 
   private Conversion.Result convert(
-      ModelSource source, Plan plan, OutputFolder folder, Kernels chosen, MemoryPlan memory)
+      ModelSource source, Plan plan, OutputFolder folder, Tuning tuning, MemoryPlan memory)
       throws IOException, InterruptedException {
     List<Integer> order = IntStream.range(0, plan.units().size()).boxed().toList();
     long left =
@@ -102,7 +123,8 @@ final class Execution {
     long unitsLeft = order.stream().filter(u -> !folder.isDone(u)).count();
     try (Progress progress = quiet.progress(terminal, command)) {
       progress.start(left, unitsLeft);
-      return Conversion.run(source, plan, folder, chosen, memory, stop, progress, order);
+      return Conversion.run(
+          source, plan, folder, kernels, tuning, memory, stop, progress, order);
     }
   }
 

@@ -4,11 +4,13 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
+import smelt.calibrate.observe.CalibrationTable;
 import smelt.converter.plan.Plan;
 import smelt.converter.plan.PlanJson;
 import smelt.converter.plan.Planner;
@@ -16,6 +18,7 @@ import smelt.converter.recipe.Recipe;
 import smelt.converter.recipe.Recipes;
 import smelt.converter.run.DiskSpace;
 import smelt.converter.run.MemoryPlan;
+import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.source.ModelSource;
 
 /// `smelt plan`: what a conversion will read and write, to the byte. Reads headers only and writes
@@ -44,6 +47,8 @@ public final class PlanCommand implements Callable<Integer> {
       description = "Also compare with the free disk space there.")
   private Path output;
 
+  @Mixin private CalibrationOption calibration;
+
   @Mixin private RunOptions run;
 
   @Mixin private JsonOption json;
@@ -56,8 +61,18 @@ public final class PlanCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     Recipe wanted = Recipes.load(recipe);
     try (ModelSource source = Models.open(model)) {
-      Plan plan = Planner.plan(source, Models.toConvert(source), wanted);
-      MemoryPlan memory = MemoryPlan.of(plan, run.threads(), run.memory());
+      Checkpoint checkpoint = Models.toConvert(source);
+      Optional<CalibrationTable> table = calibration.open(checkpoint, source);
+      Plan plan =
+          Planner.plan(source, checkpoint, wanted, table.map(CalibrationTable::digest));
+      Optional<CalibratedPlan> calibrated =
+          table.map(t -> new CalibratedPlan(plan, checkpoint, source, t));
+      MemoryPlan memory =
+          MemoryPlan.of(
+              plan,
+              run.threads(),
+              run.memory(),
+              threads -> calibrated.map(c -> c.bytes(threads)).orElse(0L));
       if (output != null) {
         DiskSpace.require(plan, output);
       }

@@ -30,6 +30,9 @@ public final class PlanJson {
       json.entry("smelt", Version.text());
       json.entry("recipe", plan.recipe().meaning());
       json.entry("source", plan.source().json());
+      if (plan.calibration().isPresent()) {
+        json.entry("calibration", plan.calibration().get());
+      }
       json.entry("source_bytes_read", plan.sourceBytes());
       json.entry("output_bytes", plan.outputBytes());
       json.lines(

@@ -44,6 +44,11 @@ public record Recipe(
     }
   }
 
+  /// Whether a target's numbers are chosen from a calibration.
+  public boolean needsCalibration() {
+    return targets.stream().anyMatch(spec -> !spec.calibrated().isNothing());
+  }
+
   /// SHA-256, as lower-case hex, of the recipe's [#meaning]. How the YAML is written and which
   /// defaults it spells out make no difference.
   public String digest() {
@@ -93,6 +98,7 @@ public record Recipe(
           }
         }
       }
+      spec.calibrated().addTo(entry);
       if (spec.exact()) {
         entry.put("exact", true);
       }

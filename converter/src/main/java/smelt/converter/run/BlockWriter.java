@@ -5,6 +5,7 @@ import static java.nio.ByteOrder.LITTLE_ENDIAN;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Optional;
 import java.util.OptionalLong;
 import smelt.converter.gguf.RowEncoder;
 import smelt.converter.gguf.Slab;
@@ -26,6 +27,8 @@ final class BlockWriter {
 
   private static final ValueLayout.OfFloat F32 =
       ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(LITTLE_ENDIAN);
+
+  private static final float[] NONE = {};
 
   private final Kernels kernels;
   private final MemorySegment codesOut;
@@ -61,7 +64,10 @@ final class BlockWriter {
         : piece.rows();
   }
 
-  void write(UnitRun.Tile tile, Job.Output.Blocks output, Tile in) throws IOException {
+  /// @param importance of each column; of turned rows there is none
+  void write(
+      UnitRun.Tile tile, Job.Output.Blocks output, Tile in, Optional<float[]> importance)
+      throws IOException {
     Transcoder.check(kernels, in, scratch);
     TileDecoder decoder = new TileDecoder(kernels, in, scratch, 0);
     long end = tile.row() + in.rows();
@@ -69,7 +75,7 @@ final class BlockWriter {
       long first = Math.max(tile.row(), piece.firstRow());
       long last = Math.min(end, piece.firstRow() + piece.rows());
       if (first < last) {
-        long bytes = encode(tile, piece, in, decoder, first, last);
+        long bytes = encode(tile, piece, in, decoder, importance, first, last);
         long at = piece.at() + piece.type().bytes((first - piece.firstRow()) * in.cols());
         tile.unit().shard(output.target()).write(piece.tensor(), at, codesOut.asSlice(0, bytes));
       }
@@ -79,7 +85,13 @@ final class BlockWriter {
   /// @param first row of the weight
   /// @param end one past the last
   private long encode(
-      UnitRun.Tile tile, Job.Piece piece, Tile in, TileDecoder decoder, long first, long end) {
+      UnitRun.Tile tile,
+      Job.Piece piece,
+      Tile in,
+      TileDecoder decoder,
+      Optional<float[]> importance,
+      long first,
+      long end) {
     GgmlType type = piece.type();
     long cols = in.cols();
     long valuesAt = TileDecoder.scratchBytes(in.encoding(), cols);
@@ -103,7 +115,9 @@ final class BlockWriter {
       long size = type.bytes(rows * cols);
       long rowElements = piece.order() == Slab.Order.TRANSPOSED ? rows : cols;
       MemorySegment blocks = codesOut.asSlice(done, size);
-      RowEncoder.encode(kernels, type, values, blocks, rows * cols, rowElements);
+      float[] weights =
+          piece.order() == Slab.Order.TRANSPOSED ? NONE : importance.orElse(NONE);
+      RowEncoder.encode(kernels, type, values, weights, blocks, rows * cols, rowElements);
       done += size;
     }
     return done;
