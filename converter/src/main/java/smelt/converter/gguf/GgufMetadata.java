@@ -36,7 +36,9 @@ public final class GgufMetadata {
     metadata.put("general.size_label", new GgufValue.Text(SizeLabel.of(tensors)));
     switch (checkpoint.architecture()) {
       case DEEPSEEK_V2, DEEPSEEK_V3, DEEPSEEK_V32 ->
-          metadata.putAll(DeepSeekMetadata.of(checkpoint.architecture(), checkpoint.config()));
+          metadata.putAll(
+              DeepSeekMetadata.of(
+                  checkpoint.architecture(), checkpoint.config(), options.latent()));
       case LLAMA, QWEN2, QWEN3_MOE, MIXTRAL -> metadata.putAll(GroupedMetadata.of(checkpoint));
     }
     metadata.put("general.file_type", new GgufValue.U32(fileType(options.types().linear())));

@@ -33,7 +33,8 @@ final class RecipeReader {
           "form",
           "rule",
           "type",
-          "types");
+          "types",
+          "kv_b");
   private static final List<String> TARGET_NAMES =
       Stream.of(Target.values()).map(Target::label).toList();
   private static final Pattern NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}");
@@ -241,6 +242,7 @@ final class RecipeReader {
     if (target.kind() != Target.Kind.GGUF) {
       refuse(fields, "type", target, "only gguf has a choice of types");
       refuse(fields, "types", target, "only gguf has a choice of types");
+      refuse(fields, "kv_b", target, "only gguf has a choice of forms");
     }
   }
 

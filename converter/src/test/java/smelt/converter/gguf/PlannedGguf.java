@@ -23,7 +23,7 @@ record PlannedGguf(
     try (ModelSource source = ModelSources.open(model)) {
       Checkpoint checkpoint = Checkpoint.open(source);
       GgufOptions options = GgufOptions.of(type);
-      GgufMapping mapping = GgufMapping.of(checkpoint, options.types());
+      GgufMapping mapping = GgufMapping.of(checkpoint, options);
       List<String> notes = new ArrayList<>(mapping.notes());
       SequencedMap<String, GgufValue> metadata =
           GgufMetadata.of(checkpoint, source, options, mapping, notes);
