@@ -27,11 +27,18 @@ enum PreTokenizer {
   private static final Set<String> STEPS = Set.of("Split", "ByteLevel");
 
   private final String engineName;
-  private final List<String> cuts;
+
+  /// Patterns of the cuts in their order, in one text.
+  private final String cuts;
 
   PreTokenizer(String engineName, String... cuts) {
     this.engineName = engineName;
-    this.cuts = List.of(cuts);
+    this.cuts = joined(List.of(cuts));
+  }
+
+  /// No pattern has a NUL.
+  private static String joined(List<String> cuts) {
+    return String.join("\0", cuts);
   }
 
   private static String words(String number) {
@@ -66,7 +73,7 @@ enum PreTokenizer {
       }
     }
     return Arrays.stream(values())
-        .filter(known -> known.cuts.equals(cuts))
+        .filter(known -> known.cuts.equals(joined(cuts)))
         .findFirst()
         .orElseThrow(
             () -> unknown(cuts.isEmpty() ? "type " + node.path("type") : "cuts at " + cuts));
