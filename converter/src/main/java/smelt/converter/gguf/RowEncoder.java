@@ -40,7 +40,7 @@ public final class RowEncoder {
 
   private static float limit(GgmlType type) {
     return switch (type) {
-      case F32 -> Float.POSITIVE_INFINITY;
+      case F32, MXFP4 -> Float.POSITIVE_INFINITY;
       case BF16 -> BF16_LIMIT;
       case F16 -> F16_LIMIT;
       // Scales of blocks are F16, and at most the largest magnitude.

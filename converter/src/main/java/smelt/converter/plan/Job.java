@@ -85,7 +85,7 @@ public record Job(Weight weight, List<Output> outputs) {
     /// Consecutive blocks of one or more tensors of a GGUF file.
     ///
     /// @param rowStep rows of the weight that are handled together: those of a head where heads go
-    ///   different ways, else 1
+    ///   different ways, those that are interleaved, else 1
     record Blocks(int target, long rowStep, List<Piece> pieces) implements Output {
 
       public Blocks {

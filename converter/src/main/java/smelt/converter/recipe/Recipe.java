@@ -5,6 +5,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
+import smelt.converter.gguf.LatentForm;
 import smelt.formats.codec.ScaleFormat;
 import smelt.formats.files.Sha256;
 import smelt.formats.gguf.GgmlType;
@@ -110,7 +111,12 @@ public record Recipe(
     return json;
   }
 
+  /// A form of `kv_b_proj` is named where it is not the usual one, so that plans without stay as
+  /// they are.
   private static void types(ObjectNode entry, TargetSpec spec) {
+    if (spec.gguf().latent() == LatentForm.FUSED) {
+      entry.put("kv_b", "fused");
+    }
     entry.put("type", typeName(spec.gguf().types().linear()));
     ObjectNode types = entry.putObject("types");
     spec.gguf()

@@ -37,7 +37,8 @@ final class RecipeReader {
           "solver",
           "smooth",
           "importance",
-          "activations");
+          "activations",
+          "kv_b");
   private static final List<String> TARGET_NAMES =
       Stream.of(Target.values()).map(Target::label).toList();
   private static final Pattern NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}");
@@ -249,6 +250,7 @@ final class RecipeReader {
     if (target.kind() != Target.Kind.GGUF) {
       refuse(fields, "type", target, "only gguf has a choice of types");
       refuse(fields, "types", target, "only gguf has a choice of types");
+      refuse(fields, "kv_b", target, "only gguf has a choice of forms");
     }
   }
 

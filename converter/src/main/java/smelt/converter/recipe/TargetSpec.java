@@ -5,6 +5,7 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalInt;
 import smelt.converter.gguf.GgufOptions;
+import smelt.converter.gguf.LatentForm;
 import smelt.converter.target.Target;
 import smelt.converter.target.Target.Kind;
 import smelt.formats.codec.ScaleFormat;
@@ -117,7 +118,8 @@ public record TargetSpec(
               : target.label()
                   + "-"
                   + gguf.types().linear().name().toLowerCase(Locale.ROOT)
-                  + (gguf.types().rules().isEmpty() ? "" : "-mixed");
+                  + (gguf.types().rules().isEmpty() ? "" : "-mixed")
+                  + (gguf.latent() == LatentForm.SPLIT ? "" : "-fused");
     };
   }
 

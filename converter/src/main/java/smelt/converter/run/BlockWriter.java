@@ -18,6 +18,7 @@ import smelt.formats.codec.Tile;
 import smelt.formats.codec.TileDecoder;
 import smelt.formats.codec.Transcoder;
 import smelt.formats.gguf.GgmlType;
+import smelt.formats.gguf.InterleavedRows;
 
 /// Writes the rows of a tile as blocks of GGUF types. Serves one thread.
 final class BlockWriter {
@@ -49,7 +50,7 @@ final class BlockWriter {
       long rows = Math.min(piece.rows(), tile.tileRows());
       codes = Math.max(codes, piece.type().bytes(rows * tile.cols()));
       long chunk = rowsAtOnce(piece, tile.cols()) * tile.cols() * Float.BYTES;
-      values = Math.max(values, piece.order() == Slab.Order.PLAIN ? chunk : 2 * chunk);
+      values = Math.max(values, isDirect(piece) ? chunk : 2 * chunk);
     }
     long scratch =
         Math.max(
@@ -58,10 +59,18 @@ final class BlockWriter {
     return new MemoryPlan.Buffers(0, 0, codes, 0, scratch);
   }
 
+  /// Whether rows are encoded in the place and the order that they have.
+  private static boolean isDirect(Job.Piece piece) {
+    return piece.order() == Slab.Order.PLAIN && piece.type().interleavedRows() == 1;
+  }
+
+  /// Whole groups of the rows that are interleaved.
   private static long rowsAtOnce(Job.Piece piece, long cols) {
-    return piece.order() == Slab.Order.PLAIN
-        ? Math.clamp(CHUNK / cols, 1, piece.rows())
-        : piece.rows();
+    if (piece.order() != Slab.Order.PLAIN) {
+      return piece.rows();
+    }
+    int together = piece.type().interleavedRows();
+    return Math.clamp(CHUNK / cols / together * together, together, piece.rows());
   }
 
   /// @param importance of each column; of turned rows there is none
@@ -117,7 +126,13 @@ final class BlockWriter {
       MemorySegment blocks = codesOut.asSlice(done, size);
       float[] weights =
           piece.order() == Slab.Order.TRANSPOSED ? NONE : importance.orElse(NONE);
-      RowEncoder.encode(kernels, type, values, weights, blocks, rows * cols, rowElements);
+      if (type.interleavedRows() == 1) {
+        RowEncoder.encode(kernels, type, values, weights, blocks, rows * cols, rowElements);
+      } else {
+        GgmlType plain = type.plain();
+        RowEncoder.encode(kernels, plain, values, weights, turned, rows * cols, rowElements);
+        InterleavedRows.interleave(type, turned, 0, rows, cols, blocks, 0);
+      }
       done += size;
     }
     return done;
