@@ -72,10 +72,15 @@ class FaultTest {
             .orElseThrow();
     double perplexity = expected.path("ppl_small").doubleValue();
     double divergence = expected.path("kl").doubleValue();
-    assertThat(windows.perplexity(wrong))
+    double foundPerplexity = windows.perplexity(wrong);
+    double foundDivergence = Windows.divergence(right, wrong);
+    System.out.printf(
+        "%s: perplexity %.4f, listed %.4f; KL %.4g, listed %.4g%n",
+        fault, foundPerplexity, perplexity, foundDivergence, divergence);
+    assertThat(foundPerplexity)
         .as("perplexity")
         .isCloseTo(perplexity, within(PERPLEXITY * perplexity));
-    assertThat(Windows.divergence(right, wrong))
+    assertThat(foundDivergence)
         .as("divergence")
         .isCloseTo(divergence, within(DIVERGENCE * divergence + TIE));
   }
