@@ -4,6 +4,7 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -11,6 +12,8 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import smelt.calibrate.observe.CalibrationTable;
+import smelt.calibrate.cost.Rates;
+import smelt.converter.plan.Estimate;
 import smelt.converter.plan.Plan;
 import smelt.converter.plan.PlanJson;
 import smelt.converter.plan.Planner;
@@ -49,6 +52,17 @@ public final class PlanCommand implements Callable<Integer> {
 
   @Mixin private CalibrationOption calibration;
 
+  @Option(
+      names = "--assume",
+      paramLabel = "RATES",
+      converter = Assumed.Converter.class,
+      description = {
+        "Also tell time, memory and tokens on a machine: disk=3GB/s,compute=4TFLOPS. More, with",
+        "commas: write=1GB/s, tokens=32768, sequence=2048, moments (sum second moments, solve GPTQ).",
+        "'measure' in place of disk and compute measures them here."
+      })
+  private Assumed assumed;
+
   @Mixin private RunOptions run;
 
   @Mixin private JsonOption json;
@@ -76,20 +90,40 @@ public final class PlanCommand implements Callable<Integer> {
       if (output != null) {
         DiskSpace.require(plan, output);
       }
-      show(terminal, json, plan, memory);
+      show(terminal, json, plan, memory, estimate(plan, checkpoint, source));
     }
     return ExitCode.OK.code();
+  }
+
+  private Optional<Estimate> estimate(Plan plan, Checkpoint checkpoint, ModelSource source)
+      throws IOException {
+    if (assumed == null) {
+      return Optional.empty();
+    }
+    Rates rates = RateMeter.rates(assumed, checkpoint, source, run.threads());
+    return Optional.of(Estimate.of(plan, checkpoint, rates, assumed.text()));
   }
 
   /// Prints a plan, as JSON where that is wanted.
   static void show(Terminal terminal, JsonOption json, Plan plan, MemoryPlan memory)
       throws IOException {
+    show(terminal, json, plan, memory, Optional.empty());
+  }
+
+  private static void show(
+      Terminal terminal,
+      JsonOption json,
+      Plan plan,
+      MemoryPlan memory,
+      Optional<Estimate> estimate)
+      throws IOException {
     if (json.wanted()) {
       ByteArrayOutputStream text = new ByteArrayOutputStream();
-      PlanJson.write(plan, text);
+      PlanJson.write(plan, estimate, text);
       terminal.answer(text.toString(StandardCharsets.UTF_8).stripTrailing());
     } else {
       PlanText.lines(plan, memory).forEach(terminal::answer);
+      estimate.map(EstimateText::lines).orElse(List.of()).forEach(terminal::answer);
     }
   }
 }
