@@ -196,3 +196,56 @@ static inline unsigned long long atomicMin(unsigned long long* at, unsigned long
   *at = min(old, x);
   return old;
 }
+
+// The operations of tensor.cuh, as the instruction set describes them.
+
+static inline uint32_t __byte_perm(uint32_t x, uint32_t y, uint32_t selector) {
+  uint64_t bytes = (uint64_t)y << 32 | x;
+  uint32_t out = 0;
+  for (int i = 0; i < 4; i++) {
+    out |= (uint32_t)(bytes >> (selector >> 4 * i & 7) * 8 & 0xFF) << 8 * i;
+  }
+  return out;
+}
+
+static inline float bf16(uint32_t code) { return __uint_as_float(code << 16); }
+
+static inline uint32_t fusedPair(uint32_t a, uint32_t b, uint32_t c) {
+  uint32_t out = 0;
+  for (int half = 0; half < 32; half += 16) {
+    double exact = (double)bf16(a >> half & 0xFFFF) * bf16(b >> half & 0xFFFF) + bf16(c >> half & 0xFFFF);
+    uint32_t bits = __float_as_uint((float)exact);
+    out |= (bits + 0x7FFF + (bits >> 16 & 1)) >> 16 << half;
+  }
+  return out;
+}
+
+static inline void loadMatrices(uint32_t (&out)[4], const uint16_t* row) {
+  uint64_t address = (uint64_t)row;
+  if (address % 16 != 0) {
+    fprintf(stderr, "a row of a matrix that is not aligned\n");
+    abort();
+  }
+  int parity = fibers::post(&address, 1);
+  unsigned lane = fibers::self() % 32;
+  for (int i = 0; i < 4; i++) {
+    memcpy(&out[i], (const uint32_t*)*fibers::shown(parity, 8 * i + lane / 4) + lane % 4, 4);
+  }
+}
+
+static inline void multiplyAdd(float (&sum)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+  uint64_t mine[3] = {(uint64_t)a[1] << 32 | a[0], (uint64_t)a[3] << 32 | a[2], (uint64_t)b1 << 32 | b0};
+  int parity = fibers::post(mine, 3);
+  unsigned lane = fibers::self() % 32;
+  for (unsigned c = 0; c < 4; c++) {
+    unsigned row = lane / 4 + c / 2 * 8;
+    unsigned col = lane % 4 * 2 + c % 2;
+    for (unsigned k = 0; k < 16; k++) {
+      const uint64_t* left = fibers::shown(parity, row % 8 * 4 + k % 8 / 2);
+      const uint64_t* right = fibers::shown(parity, col * 4 + k % 8 / 2);
+      uint32_t x = (uint32_t)(left[k / 8] >> (row / 8 * 32 + k % 2 * 16)) & 0xFFFF;
+      uint32_t y = (uint32_t)(right[2] >> (k / 8 * 32 + k % 2 * 16)) & 0xFFFF;
+      sum[c] += bf16(x) * bf16(y);
+    }
+  }
+}

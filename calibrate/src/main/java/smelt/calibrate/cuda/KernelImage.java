@@ -8,7 +8,8 @@ import java.util.Locale;
 /// A file of compiled kernels, for every generation of devices that they run on. `./dev cuda` makes
 /// them from `src/main/cuda`, and records the digest of the sources beside them.
 enum KernelImage {
-  CODEC;
+  CODEC,
+  MATH;
 
   /// File name of the compiled kernels.
   String file() {

@@ -23,6 +23,7 @@ import smelt.formats.Checkout;
 /// NVIDIA's driver library, played by the processor: `src/test/cuda/fake_driver.cpp` with the
 /// kernels of `src/main/cuda`, compiled by the system's C++ compiler when it is first needed. Tests
 /// that need it are skipped, and say so, where there is none.
+@SuppressWarnings("restricted") // native access is what this class is for
 final class FakeDriver {
 
   private static final Pattern ENTRY = Pattern.compile("extern \"C\" ENTRY void\\s+(\\w+)\\(");
