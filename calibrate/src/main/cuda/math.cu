@@ -203,8 +203,8 @@ static __device__ __forceinline__ void flush(
 template <int TYPE>
 static __device__ __forceinline__ void productTensor(
     const uint16_t* x, const Weight<TYPE>& w, float* out, uint32_t tokens) {
-  __shared__ alignas(16) uint16_t xs[2][TILE * STRIDE];
-  __shared__ alignas(16) uint16_t ws[2][TILE * STRIDE];
+  __shared__ __align__(16) uint16_t xs[2][TILE * STRIDE];
+  __shared__ __align__(16) uint16_t ws[2][TILE * STRIDE];
   uint32_t token = blockIdx.y * TILE;
   uint32_t row = blockIdx.x * TILE;
   float sums[4][4][4] = {};

@@ -14,6 +14,12 @@ public final class DeviceException extends RuntimeException {
     this.result = result;
   }
 
+  /// The device works, but not as it must.
+  DeviceException(String fault) {
+    super(fault);
+    this.result = CUresult.CUDA_SUCCESS;
+  }
+
   /// Whether the device's memory was used up.
   public boolean isOutOfMemory() {
     return result == CUresult.CUDA_ERROR_OUT_OF_MEMORY;

@@ -47,6 +47,8 @@ public final class ConvertCommand implements Callable<Integer> {
 
   @Mixin private KernelOption kernels;
 
+  @Mixin private DeviceOption device;
+
   @Mixin private RunOptions run;
 
   @Mixin private QuietOption quiet;
@@ -69,6 +71,7 @@ public final class ConvertCommand implements Callable<Integer> {
             terminal,
             interruption,
             kernels.chosen(),
+            device,
             run,
             quiet,
             json,

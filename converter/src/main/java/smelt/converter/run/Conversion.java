@@ -16,6 +16,7 @@ import java.util.concurrent.atomic.LongAdder;
 import smelt.converter.InterruptedRunException;
 import smelt.converter.plan.Plan;
 import smelt.converter.progress.Progress;
+import smelt.formats.codec.DeviceTranscoder;
 import smelt.formats.codec.Kernels;
 import smelt.formats.source.ModelSource;
 import smelt.formats.source.SourceFiles;
@@ -28,6 +29,7 @@ public final class Conversion {
   private final Plan plan;
   private final OutputFolder output;
   private final Kernels kernels;
+  private final Optional<DeviceTranscoder> device;
   private final MemoryPlan memory;
   private final StopSignal stop;
   private final Progress progress;
@@ -38,6 +40,7 @@ public final class Conversion {
       Plan plan,
       OutputFolder output,
       Kernels kernels,
+      Optional<DeviceTranscoder> device,
       MemoryPlan memory,
       StopSignal stop,
       Progress progress) {
@@ -45,6 +48,7 @@ public final class Conversion {
     this.plan = plan;
     this.output = output;
     this.kernels = kernels;
+    this.device = device;
     this.memory = memory;
     this.stop = stop;
     this.progress = progress;
@@ -57,10 +61,7 @@ public final class Conversion {
   /// @param unitsKept units that an earlier run had finished
   public record Result(long bytesRead, int unitsDone, int unitsKept) {}
 
-  /// Runs the units in the given order.
-  ///
-  /// @param order indices of the plan's units; those with a receipt are skipped
-  /// @throws InterruptedRunException if `stop` asked to
+  /// Runs the units in the given order, on processors alone.
   public static Result run(
       ModelSource model,
       Plan plan,
@@ -71,9 +72,28 @@ public final class Conversion {
       Progress progress,
       List<Integer> order)
       throws IOException, InterruptedException {
+    return run(model, plan, output, kernels, Optional.empty(), memory, stop, progress, order);
+  }
+
+  /// Runs the units in the given order.
+  ///
+  /// @param device transcodes the tiles that it can; it does not change the result
+  /// @param order indices of the plan's units; those with a receipt are skipped
+  /// @throws InterruptedRunException if `stop` asked to
+  public static Result run(
+      ModelSource model,
+      Plan plan,
+      OutputFolder output,
+      Kernels kernels,
+      Optional<DeviceTranscoder> device,
+      MemoryPlan memory,
+      StopSignal stop,
+      Progress progress,
+      List<Integer> order)
+      throws IOException, InterruptedException {
     List<Integer> units = order.stream().filter(u -> !output.isDone(u)).toList();
     try (SourceFiles files = new SourceFiles(model)) {
-      Conversion run = new Conversion(files, plan, output, kernels, memory, stop, progress);
+      Conversion run = new Conversion(files, plan, output, kernels, device, memory, stop, progress);
       run.work(units);
       return new Result(run.bytesRead.sum(), units.size(), plan.units().size() - units.size());
     }
@@ -108,8 +128,8 @@ public final class Conversion {
   }
 
   private void workUntilDone(Conveyor conveyor) throws IOException, InterruptedException {
-    try (Arena arena = Arena.ofConfined()) {
-      TileWorker worker = new TileWorker(source, kernels, memory.buffers(), arena);
+    try (Arena arena = Arena.ofConfined();
+        TileWorker worker = new TileWorker(source, kernels, device, memory.buffers(), arena)) {
       while (!stop.isStopped()) {
         Optional<Conveyor.Task> task = conveyor.take();
         if (task.isEmpty()) {

@@ -5,12 +5,16 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
 import smelt.converter.plan.Job;
 import smelt.formats.BadInputException;
 import smelt.formats.ElementType;
 import smelt.formats.Shape;
 import smelt.formats.checkpoint.SourceTensor;
 import smelt.formats.checkpoint.Weight;
+import smelt.formats.codec.DeviceTranscoder;
 import smelt.formats.codec.Encoding;
 import smelt.formats.codec.Kernels;
 import smelt.formats.codec.NonFiniteException;
@@ -21,16 +25,20 @@ import smelt.formats.experts.ExpertPacker;
 import smelt.formats.source.SourceFiles;
 
 /// Reads a tile of a weight once and writes it for every target. Has the buffers of one thread.
-final class TileWorker {
+final class TileWorker implements AutoCloseable {
 
   /// The lowest bit of each of 16 codes.
   private static final long LOW_BITS = 0x1111_1111_1111_1111L;
+
+  private static final long PAGE = 4096;
 
   private static final ValueLayout.OfLong I64 =
       ValueLayout.JAVA_LONG.withOrder(ByteOrder.LITTLE_ENDIAN);
 
   private final SourceFiles source;
   private final Kernels kernels;
+  private final Optional<DeviceTranscoder> device;
+  private final List<DeviceTranscoder.Pinned> pinned = new ArrayList<>();
   private final MemorySegment codesIn;
   private final MemorySegment scalesIn;
   private final MemorySegment codesOut;
@@ -39,17 +47,52 @@ final class TileWorker {
   private final ExpertWriter experts;
   private final BlockWriter blocks;
 
-  /// @param arena owns the buffers; lives at least as long as this worker
-  TileWorker(SourceFiles source, Kernels kernels, MemoryPlan.Buffers sizes, Arena arena) {
+  /// @param device transcodes the tiles that it can
+  /// @param arena owns the buffers; lives longer than this worker
+  TileWorker(
+      SourceFiles source,
+      Kernels kernels,
+      Optional<DeviceTranscoder> device,
+      MemoryPlan.Buffers sizes,
+      Arena arena) {
     this.source = source;
     this.kernels = kernels;
-    this.codesIn = arena.allocate(sizes.codesIn(), 64);
-    this.scalesIn = arena.allocate(sizes.scalesIn(), 64);
-    this.codesOut = arena.allocate(sizes.codesOut(), 64);
-    this.scalesOut = arena.allocate(sizes.scalesOut(), 64);
+    this.device = device;
+    this.codesIn = buffer(arena, sizes.codesIn());
+    this.scalesIn = buffer(arena, sizes.scalesIn());
+    this.codesOut = buffer(arena, sizes.codesOut());
+    this.scalesOut = buffer(arena, sizes.scalesOut());
+    pin();
     this.scratch = arena.allocate(sizes.scratch(), 64);
     this.experts = new ExpertWriter(kernels, codesOut, scalesOut, scratch);
     this.blocks = new BlockWriter(kernels, codesOut, scratch);
+  }
+
+  /// What a device is to read and write by itself shares no page with anything else.
+  private MemorySegment buffer(Arena arena, long bytes) {
+    return device.isEmpty()
+        ? arena.allocate(bytes, 64)
+        : arena.allocate(Math.ceilDiv(bytes, PAGE) * PAGE, PAGE);
+  }
+
+  private void pin() {
+    try {
+      for (MemorySegment buffer : List.of(codesIn, scalesIn, codesOut, scalesOut)) {
+        if (device.isPresent() && buffer.byteSize() > 0) {
+          pinned.add(device.get().pin(buffer));
+        }
+      }
+    } catch (RuntimeException e) {
+      close();
+      throw e;
+    }
+  }
+
+  /// Lets go of the buffers.
+  @Override
+  public void close() {
+    pinned.forEach(DeviceTranscoder.Pinned::close);
+    pinned.clear();
   }
 
   /// Converts one tile.
@@ -110,7 +153,11 @@ final class TileWorker {
       write(tile, output, in);
     } else {
       Tile out = new Tile(output.encoding(), codesOut, 0, scalesOut, 0, in.rows(), in.cols());
-      Transcoder.transcode(kernels, in, out, scratch);
+      if (device.isPresent() && device.get().supports(in.encoding(), out.encoding())) {
+        device.get().transcode(in, out);
+      } else {
+        Transcoder.transcode(kernels, in, out, scratch);
+      }
       write(tile, output, out);
     }
   }
