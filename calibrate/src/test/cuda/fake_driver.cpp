@@ -165,6 +165,11 @@ API int cuDevicePrimaryCtxRelease_v2(int) {
   fake::counts["contexts"]--;
   return 0;
 }
+API int cuCtxSynchronize() {
+  ENTER;
+  fake::drainAll();
+  return 0;
+}
 API int cuCtxSetCurrent(void*) { return 0; }
 API int cuMemGetInfo_v2(size_t* free, size_t* all) {
   ENTER;

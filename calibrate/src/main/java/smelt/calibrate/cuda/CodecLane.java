@@ -131,6 +131,11 @@ final class CodecLane implements AutoCloseable {
     }
   }
 
+  /// Computes the tile that was started last once more, without copying it: for measurements.
+  void computeAgain(Tile from, Tile to) {
+    compute(Layout.of(TileForm.of(from), TileForm.of(to)), to.encoding(), from.rows(), from.cols());
+  }
+
   private void compute(Layout layout, Encoding to, long rows, long cols) {
     TileForm from = layout.from();
     if (from.scales() > 0) {

@@ -48,6 +48,11 @@ public final class CudaTranscoder implements DeviceTranscoder {
 
   @Override
   public boolean supports(Encoding from, Encoding to) {
+    return knows(from, to);
+  }
+
+  /// As `supports`, without a device.
+  public static boolean knows(Encoding from, Encoding to) {
     return TileForm.isKnown(from)
         && TileForm.isKnown(to)
         && Transcoder.supports(from, to)

@@ -5,8 +5,8 @@ import smelt.formats.UnsupportedException;
 import smelt.formats.codec.Encoding;
 import smelt.formats.codec.Tile;
 
-/// A weight in the device's memory as it is stored: codes and F32 scales. Whoever makes it closes
-/// it.
+/// A weight in the device's memory as it is stored: codes and F32 scales. It has no NaN codes, which
+/// tensor cores would take for 480. Whoever makes it closes it.
 public final class DeviceWeight implements AutoCloseable {
 
   private final TileForm form;

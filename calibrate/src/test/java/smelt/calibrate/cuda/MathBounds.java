@@ -104,13 +104,17 @@ final class MathBounds {
     return worst;
   }
 
+  /// Where `exp(-gate)` passes the largest float, which is below -88.7, the result is 0.
   static double siluMultiply(Matrix gate, Matrix up, Matrix out) {
     double worst = 0;
     for (long r = 0; r < gate.rows(); r++) {
       for (long c = 0; c < gate.cols(); c++) {
         double g = gate.get(r, c);
         double value = g / (1 + Math.exp(-g)) * up.get(r, c);
-        double bound = (2 * 0x1p-22 + 3 * U) * Math.abs(value) + 0x1p-126;
+        double bound =
+            (2 * 0x1p-22 + 3 * U) * Math.abs(value)
+                + 0x1p-121 * Math.abs(up.get(r, c))
+                + 0x1p-126;
         worst = Math.max(worst, ratio(out.get(r, c) - value, bound));
       }
     }

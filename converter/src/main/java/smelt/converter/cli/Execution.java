@@ -71,8 +71,8 @@ final class Execution {
     MemoryPlan memory = MemoryPlan.of(plan, run.threads(), run.memory());
     DiskSpace.require(plan, output);
     long start = System.nanoTime();
-    try (OutputFolder folder = OutputFolder.open(output, plan, source);
-        Offload offload = offload(folder, plan, memory)) {
+    try (Offload offload = device.open(plan, memory, run.memory());
+        OutputFolder folder = OutputFolder.open(output, plan, source)) {
       begin(output, folder, offload, memory);
       LaunchNotes.of(plan).forEach(terminal::message);
       Conversion.Result result = convert(source, plan, folder, offload, memory);
@@ -89,13 +89,6 @@ final class Execution {
               seconds,
               watched.peak()));
     }
-  }
-
-  /// Nothing is opened for what is already done.
-  private Offload offload(OutputFolder folder, Plan plan, MemoryPlan memory) {
-    return folder.isComplete()
-        ? Offload.none("cpu")
-        : device.open(plan, memory, run.memory());
   }
 
   private void begin(Path output, OutputFolder folder, Offload offload, MemoryPlan memory) {

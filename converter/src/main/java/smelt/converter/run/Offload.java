@@ -58,6 +58,13 @@ public final class Offload implements AutoCloseable {
   /// @throws RefusedException if there is none
   public static Offload require(
       CudaState state, Plan plan, MemoryPlan memory, OptionalLong budget) {
+    Set<Pair> pairs = pairs(plan);
+    if (pairs.isEmpty()) {
+      throw refused(
+          "a plan without a tensor that GPU kernels write",
+          "one that transcodes to BF16, F32, or E4M3 or INT8 in blocks or channels",
+          "use --device cpu");
+    }
     if (!(state instanceof CudaState.Ready ready)) {
       throw refused(state.text(), state.expected(), state.remedy());
     }
@@ -76,16 +83,16 @@ public final class Offload implements AutoCloseable {
           ByteSize.format(lane) + " for a tile",
           "stop what else uses the GPU, or use --device cpu");
     }
-    return open(ready, plan, lanes);
+    return open(ready, pairs, lanes);
   }
 
-  private static Offload open(CudaState.Ready ready, Plan plan, int lanes) {
+  private static Offload open(CudaState.Ready ready, Set<Pair> pairs, int lanes) {
     try {
       CudaDevice device = CudaDevice.open(ready);
       try {
         CudaTranscoder transcoder = new CudaTranscoder(device, lanes);
         try {
-          pairs(plan, transcoder).forEach(p -> TranscoderCheck.check(transcoder, p.from(), p.to()));
+          pairs.forEach(p -> TranscoderCheck.check(transcoder, p.from(), p.to()));
           Opened opened = new Opened(device, transcoder);
           return new Offload(transcoder.name(), Optional.of(opened));
         } catch (RuntimeException e) {
@@ -106,14 +113,14 @@ public final class Offload implements AutoCloseable {
 
   private record Pair(Encoding from, Encoding to) {}
 
-  private static Set<Pair> pairs(Plan plan, DeviceTranscoder transcoder) {
+  private static Set<Pair> pairs(Plan plan) {
     Set<Pair> pairs = new LinkedHashSet<>();
     for (Unit unit : plan.units()) {
       for (Job job : unit.jobs()) {
         Encoding from = job.weight().encoding();
         for (Job.Output output : job.outputs()) {
           if (output instanceof Job.Output.Tensor tensor
-              && transcoder.supports(from, tensor.encoding())) {
+              && CudaTranscoder.knows(from, tensor.encoding())) {
             pairs.add(new Pair(from, tensor.encoding()));
           }
         }
