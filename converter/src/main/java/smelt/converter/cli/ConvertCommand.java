@@ -51,6 +51,8 @@ public final class ConvertCommand implements Callable<Integer> {
 
   @Mixin private CalibrationOption calibration;
 
+  @Mixin private DeviceOption device;
+
   @Mixin private RunOptions run;
 
   @Mixin private QuietOption quiet;
@@ -73,6 +75,7 @@ public final class ConvertCommand implements Callable<Integer> {
             terminal,
             interruption,
             kernels.chosen(),
+            device,
             run,
             quiet,
             json,

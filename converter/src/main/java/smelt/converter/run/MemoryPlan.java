@@ -73,6 +73,13 @@ public record MemoryPlan(
   /// merges, up to 13.
   static final long HEAP_PER_HEADER_BYTE = 14;
 
+  /// What NVIDIA's driver and JCuda take of the host's memory, beside buffers: an allowance, not
+  /// measured.
+  static final long DRIVER_BYTES = 1L << 30;
+
+  /// Parts of a tile begin at multiples of this in a device's memory, and there are six.
+  private static final long DEVICE_PARTS = 6 * 256;
+
   /// Bytes of the buffer through which a worker reads a finished shard back.
   static final long SEAL_BYTES = 1L << 20;
 
@@ -208,6 +215,21 @@ public record MemoryPlan(
   /// Bytes at most.
   public long peak() {
     return program + planHeap + tuning + threads * (buffers.total() + SEAL_BYTES);
+  }
+
+  /// Bytes at most in a run that uses a GPU.
+  public long peakWithDriver() {
+    return peak() + DRIVER_BYTES;
+  }
+
+  /// Bytes of a GPU's memory that a tile takes at most: codes and scales as they come and go, and
+  /// scales in F32.
+  public long deviceTileBytes() {
+    return buffers.codesIn()
+        + 3 * buffers.scalesIn()
+        + buffers.codesOut()
+        + buffers.scalesOut()
+        + DEVICE_PARTS;
   }
 
   /// The parts, for reports.

@@ -5,6 +5,8 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 import smelt.calibrate.smooth.FoldedRows;
 import smelt.calibrate.solve.RowGrid;
@@ -15,6 +17,7 @@ import smelt.formats.ElementType;
 import smelt.formats.Shape;
 import smelt.formats.checkpoint.SourceTensor;
 import smelt.formats.checkpoint.Weight;
+import smelt.formats.codec.DeviceTranscoder;
 import smelt.formats.codec.Encoding;
 import smelt.formats.codec.Kernels;
 import smelt.formats.codec.NonFiniteException;
@@ -25,10 +28,12 @@ import smelt.formats.experts.ExpertPacker;
 import smelt.formats.source.SourceFiles;
 
 /// Reads a tile of a weight once and writes it for every target. Has the buffers of one thread.
-final class TileWorker {
+final class TileWorker implements AutoCloseable {
 
   /// The lowest bit of each of 16 codes.
   private static final long LOW_BITS = 0x1111_1111_1111_1111L;
+
+  private static final long PAGE = 4096;
 
   private static final ValueLayout.OfFloat F32 =
       ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
@@ -39,6 +44,8 @@ final class TileWorker {
 
   private final SourceFiles source;
   private final Kernels kernels;
+  private final Optional<DeviceTranscoder> device;
+  private final List<DeviceTranscoder.Pinned> pinned = new ArrayList<>();
   private final MemorySegment codesIn;
   private final MemorySegment scalesIn;
   private final MemorySegment codesOut;
@@ -49,24 +56,52 @@ final class TileWorker {
   private final Tuning tuning;
   private final TunedRows tuned;
 
-  /// @param arena owns the buffers; lives at least as long as this worker
+  /// @param arena owns the buffers; lives longer than this worker
   TileWorker(
       SourceFiles source,
-      Kernels kernels,
-      Tuning tuning,
+      Conversion.Means means,
       MemoryPlan.Buffers sizes,
       Arena arena) {
     this.source = source;
-    this.kernels = kernels;
-    this.codesIn = arena.allocate(sizes.codesIn(), 64);
-    this.scalesIn = arena.allocate(sizes.scalesIn(), 64);
-    this.codesOut = arena.allocate(sizes.codesOut(), 64);
-    this.scalesOut = arena.allocate(sizes.scalesOut(), 64);
+    this.kernels = means.kernels();
+    this.device = means.device();
+    this.tuning = means.tuning();
+    this.codesIn = buffer(arena, sizes.codesIn());
+    this.scalesIn = buffer(arena, sizes.scalesIn());
+    this.codesOut = buffer(arena, sizes.codesOut());
+    this.scalesOut = buffer(arena, sizes.scalesOut());
+    pin();
     this.scratch = arena.allocate(sizes.scratch(), 64);
     this.experts = new ExpertWriter(kernels, codesOut, scalesOut, scratch);
     this.blocks = new BlockWriter(kernels, codesOut, scratch);
-    this.tuning = tuning;
     this.tuned = new TunedRows(kernels, arena.allocate(sizes.numbers(), 64), scratch);
+  }
+
+  /// What a device is to read and write by itself shares no page with anything else.
+  private MemorySegment buffer(Arena arena, long bytes) {
+    return device.isEmpty()
+        ? arena.allocate(bytes, 64)
+        : arena.allocate(Math.ceilDiv(bytes, PAGE) * PAGE, PAGE);
+  }
+
+  private void pin() {
+    try {
+      for (MemorySegment buffer : List.of(codesIn, scalesIn, codesOut, scalesOut)) {
+        if (device.isPresent() && buffer.byteSize() > 0) {
+          pinned.add(device.get().pin(buffer));
+        }
+      }
+    } catch (RuntimeException e) {
+      close();
+      throw e;
+    }
+  }
+
+  /// Lets go of the buffers.
+  @Override
+  public void close() {
+    pinned.forEach(DeviceTranscoder.Pinned::close);
+    pinned.clear();
   }
 
   /// Converts one tile.
@@ -159,7 +194,11 @@ final class TileWorker {
       write(tile, output, in);
     } else {
       Tile out = new Tile(output.encoding(), codesOut, 0, scalesOut, 0, in.rows(), in.cols());
-      Transcoder.transcode(kernels, in, out, scratch);
+      if (same && device.isPresent() && device.get().supports(in.encoding(), out.encoding())) {
+        device.get().transcode(in, out);
+      } else {
+        Transcoder.transcode(kernels, in, out, scratch);
+      }
       write(tile, output, out);
     }
   }
