@@ -1,6 +1,7 @@
 package smelt.calibrate.smooth;
 
 import java.util.List;
+import java.util.stream.Stream;
 import smelt.formats.checkpoint.Weight;
 
 /// All weights that a factor for each channel of a pair goes into.
@@ -34,6 +35,12 @@ public record Coupling(
 
   private static int firstDim(Weight weight) {
     return Math.toIntExact(weight.shape().dim(0));
+  }
+
+  /// Every weight that has factors. What holds only some of them cannot be smoothed by this pair: a
+  /// result with nothing but routed experts can have `up-down` of these, and no norm.
+  public List<Weight> weights() {
+    return Stream.concat(producers.stream().map(Producer::weight), consumers.stream()).toList();
   }
 
   /// Numbers of a row of each consumer.

@@ -10,10 +10,15 @@ import smelt.calibrate.observe.InputStats;
 /// A factor is `max|X|^alpha / max|W|^(1 - alpha)` of its channel, over all tokens and all weights
 /// that are rounded. Their geometric mean is 1, and none is beyond 2^-13 to 2^13. A channel that is
 /// always zero, or that no weight reads, keeps 1.
+///
+/// A few tokens say little about a channel, and one taken for small that is not would spoil every
+/// token. So `max|X|^2` is the mean of what `N` tokens show and of the median channel's, which counts
+/// like 16 tokens.
 public final class Smoothing {
 
   private static final double LARGEST_LOG = 13 * StrictMath.log(2);
   private static final int STEPS = 20;
+  private static final double TOKENS_OF_MEDIAN = 16;
 
   private final Coupling coupling;
   private final OptionalDouble alpha;
@@ -90,7 +95,7 @@ public final class Smoothing {
       this.coupling = coupling;
       this.exact = exact;
       rounding = new RoundingError(input, rounded);
-      inputs = coupling.columns().largest(input.channelAbsmax());
+      inputs = shrunk(coupling.columns().largest(input.channelAbsmax()), input.tokens());
       weights = new float[inputs.length];
       for (ColumnStats stats : rounded) {
         float[] own = coupling.columns().largest(stats.absmax());
@@ -98,6 +103,21 @@ public final class Smoothing {
           weights[c] = Math.max(weights[c], own[c]);
         }
       }
+    }
+
+    /// Channels that are always zero stay so.
+    private static float[] shrunk(float[] absmax, long tokens) {
+      float[] sorted = absmax.clone();
+      Arrays.sort(sorted);
+      double median = sorted[sorted.length / 2];
+      double share = TOKENS_OF_MEDIAN / (tokens + TOKENS_OF_MEDIAN);
+      float[] shrunk = new float[absmax.length];
+      for (int c = 0; c < absmax.length; c++) {
+        double square = (double) absmax[c] * absmax[c];
+        shrunk[c] =
+            absmax[c] == 0 ? 0 : (float) Math.sqrt(square + share * (median * median - square));
+      }
+      return shrunk;
     }
 
     double error(float[] factors) {

@@ -223,6 +223,9 @@ class FoldingTest {
     Coupling coupling = couplings(sample()).of(new Pair.LatentNorm(0));
     assertThat(coupling.channels()).isEqualTo(128);
     Folding folding = Folding.of(coupling, factors(coupling, true));
+    assertThat(coupling.weights())
+        .extracting(Weight::name)
+        .containsExactlyInAnyOrderElementsOf(folding.names());
     assertThat(folding.names())
         .containsExactlyInAnyOrder(
             "model.layers.0.self_attn.kv_a_layernorm.weight",

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
 import java.lang.foreign.Arena;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
@@ -15,6 +16,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import smelt.calibrate.model.WeightStream;
 import smelt.calibrate.observe.InputStats;
+import smelt.formats.Checkout;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.checkpoint.Weight;
 import smelt.formats.codec.KernelSet;
@@ -179,12 +181,35 @@ class SmoothingTest {
     float[][] x = inputs(1, 8);
     float[] factors = choose(x, new Strength.Fixed(0.75), false).factors();
     float[] absmax = statsOf(x).channelAbsmax();
+    float[] sorted = absmax.clone();
+    Arrays.sort(sorted);
     float[] columns = stats.absmax();
-    double expected =
-        Math.pow(absmax[9] / absmax[100], 0.75) / Math.pow(columns[9] / columns[100], 0.25);
+    double ratio = drawn(absmax[9], sorted[128]) / drawn(absmax[100], sorted[128]);
+    double expected = Math.pow(ratio, 0.75) / Math.pow(columns[9] / columns[100], 0.25);
     assertThat(factors[9] / factors[100]).isCloseTo((float) expected, withinRatio(expected));
     double logs = IntStream.range(0, 256).mapToDouble(c -> Math.log(factors[c])).sum();
     assertThat(logs).isBetween(-1e-3, 1e-3);
+  }
+
+  private static double drawn(double absmax, double median) {
+    return Math.sqrt((TOKENS * absmax * absmax + 16 * median * median) / (TOKENS + 16));
+  }
+
+  /// Factors from two tokens are tried on others.
+  @ParameterizedTest
+  @ValueSource(doubles = {1, 64})
+  void fewTokensSpoilNothing(double outlier) {
+    float[][] x = inputs(1, outlier);
+    float[][] few = Arrays.copyOf(x, 2);
+    float[][] others = Arrays.copyOfRange(x, 2, 200);
+    float[] plain = new float[256];
+    Arrays.fill(plain, 1);
+    double before = measured(others, plain);
+    for (Strength strength : List.of(Strength.USUAL, new Strength.Searched())) {
+      double after = measured(others, choose(few, strength, false).factors());
+      System.out.printf("from 2 tokens, outliers %.0f: %.2e to %.2e%n", outlier, before, after);
+      assertThat(after).isLessThan(1.1 * before);
+    }
   }
 
   private static org.assertj.core.data.Offset<Float> withinRatio(double value) {
@@ -242,6 +267,26 @@ class SmoothingTest {
         largest = Math.max(largest, Math.abs(number));
       }
       assertThat(stats.largest(i, ones)).isEqualTo(largest);
+    }
+  }
+
+  /// FP8 in blocks, read row by row of blocks and at once.
+  @Test
+  void tilesDoNotMatter() throws IOException {
+    Path model = Checkout.root().resolve("samples/tiny-deepseek-v3-fp8");
+    try (ModelSource source = ModelSources.open(model);
+        Arena arena = Arena.ofConfined()) {
+      Weight found =
+          Checkpoint.open(source).weight("model.layers.1.self_attn.q_b_proj.weight").orElseThrow();
+      try (WeightStream small =
+              new WeightStream(source, arena.allocate(WeightStream.leastBuffer(found)));
+          WeightStream large = new WeightStream(source, arena.allocate(1 << 20))) {
+        ColumnStats one = ColumnStats.read(found, small, KernelSet.choose("scalar"), 5);
+        ColumnStats other = ColumnStats.read(found, large, KernelSet.choose("auto"), 5);
+        assertThat(one.absmax()).isEqualTo(other.absmax());
+        assertThat(one.sumSquares(3)).isEqualTo(other.sumSquares(3)).isPositive();
+        assertThat(one.largest(4, other.absmax())).isEqualTo(other.largest(4, other.absmax()));
+      }
     }
   }
 
