@@ -36,6 +36,19 @@ public final class TokenBatch {
         copies, firsts, Matrix.zeros(memory, firsts[sequences.size()], hiddenSize));
   }
 
+  /// Some of the sequences. A view: what runs on it changes this batch.
+  ///
+  /// @param first number of the first sequence
+  /// @param end number of the one behind the last
+  public TokenBatch part(int first, int end) {
+    long[] own = new long[end - first + 1];
+    for (int s = first; s <= end; s++) {
+      own[s - first] = firsts[s] - firsts[first];
+    }
+    Matrix rows = hidden.rows(firsts[first], own[end - first]);
+    return new TokenBatch(sequences.subList(first, end), own, rows);
+  }
+
   public int sequences() {
     return sequences.size();
   }
