@@ -21,6 +21,11 @@ public record LayerOptions(Activations activations, Optional<Forced> forced, Obs
     return new LayerOptions(Activations.NONE, Optional.empty(), observer);
   }
 
+  /// The same for a product that nobody is to see.
+  LayerOptions unobserved() {
+    return new LayerOptions(activations, forced);
+  }
+
   /// Whether anyone watches. Where nobody does, nothing is prepared for it.
   boolean isObserved() {
     return !observer.equals(Observer.NONE);
