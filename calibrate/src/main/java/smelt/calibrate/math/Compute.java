@@ -330,6 +330,13 @@ public final class Compute implements AutoCloseable {
     rounding.int8(scale, x, out);
   }
 
+  /// `out = (int8(round(x * (1 / scale)) + offset) - offset) * scale`: half to even, saturating at
+  /// -128 and 127; NaN stays.
+  public void roundInt8(Matrix x, float scale, int offset, Matrix out) {
+    check(x.rows() == out.rows() && x.cols() == out.cols(), x, out);
+    rounding.int8(scale, offset, x, out);
+  }
+
   /// `out = (int8(x * factor + offset) - offset) * scale`: half to even, saturating at -128 and
   /// 127; NaN stays.
   public void roundInt8(Matrix x, float factor, int offset, float scale, Matrix out) {
