@@ -15,11 +15,11 @@ import smelt.formats.codec.Transcoder;
 ///
 /// With `u = 2^-24` a sum of `n` products in F32 is off by at most `n u / (1 - n u)` of the sum of
 /// magnitudes. Tensor cores may cut off instead of rounding, twice that; a number rounded to BF16 is
-/// off by 2^-9 of itself; `expf` and a division by at most 2^-22 of the result.
+/// off by 2^-8 of itself; `expf` and a division by at most 2^-22 of the result.
 final class MathBounds {
 
   private static final double U = 0x1p-24;
-  private static final double BF16 = 0x1p-9;
+  private static final double BF16 = 0x1p-8;
 
   private MathBounds() {}
 
