@@ -126,7 +126,7 @@ public sealed interface TargetSchemes {
       });
       rules.addAll(spec.gguf().types().rules());
       GgufTypes chosen = new GgufTypes(spec.gguf().types().linear(), rules);
-      return spec.with(new GgufOptions(chosen, spec.gguf().name()));
+      return spec.with(new GgufOptions(chosen, spec.gguf().name(), spec.gguf().latent()));
     }
   }
 

@@ -152,7 +152,7 @@ public final class CalibrateCommand implements Callable<Integer> {
       CalibratePlan plan = plan(from, texts, options, compute);
       CalibrateText answer = new CalibrateText(terminal, json, plan);
       if (planOnly) {
-        answer.plan();
+        answer.showPlan();
         return ExitCode.OK.code();
       }
       requireDisk(plan);

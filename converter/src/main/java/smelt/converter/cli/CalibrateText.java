@@ -14,7 +14,7 @@ import tools.jackson.databind.node.ObjectNode;
 record CalibrateText(Terminal terminal, JsonOption json, CalibratePlan plan) {
 
   /// The plan alone.
-  void plan() {
+  void showPlan() {
     if (json.wanted()) {
       json.answer(terminal, planJson());
       return;

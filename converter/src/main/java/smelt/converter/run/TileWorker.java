@@ -280,12 +280,12 @@ final class TileWorker implements AutoCloseable {
               out.encoding(), tile.row(), out.rows(), cols, out.encoding().scales().orElseThrow());
       shard.write(output.scale().get(), range.offset(), out.scales().asSlice(0, range.bytes()));
     }
+    if (output.inputs().isPresent()) {
+      writeInputs(tile, output.inputs().get(), out, shard);
+    }
     if (output.offset().isPresent()) {
       MemorySegment zeros = scalesOut.asSlice(0, out.rows() * Float.BYTES).fill((byte) 0);
       shard.write(output.offset().get(), tile.row() * Float.BYTES, zeros);
-    }
-    if (output.inputs().isPresent()) {
-      writeInputs(tile, output.inputs().get(), out, shard);
     }
     if (output.shape().isPresent() && tile.row() == 0) {
       writeShape(shard, output.shape().get(), tile.job().weight().shape());
