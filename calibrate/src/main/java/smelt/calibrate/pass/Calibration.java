@@ -2,13 +2,11 @@ package smelt.calibrate.pass;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
-import java.util.stream.Stream;
 import smelt.calibrate.math.Compute;
 import smelt.calibrate.math.Matrix;
 import smelt.calibrate.model.LayerOptions;
@@ -170,6 +168,7 @@ public final class Calibration {
       read = reference.bytesRead();
     }
     TableIndex index = index(receipts);
+    TableFiles.removeOthers(folder, index.files());
     TableFiles.writeIndex(folder, index);
     return new Result(index, read, kept);
   }
@@ -237,19 +236,5 @@ public final class Calibration {
             .sorted(Comparator.comparing(TableIndex.FileEntry::name))
             .toList();
     return empty.with(coverage, LayerSizes.forced(spec, coverage), files);
-  }
-
-  /// Removes files that a killed run left unfinished, from the folders of a table.
-  public static void removeUnfinished(Path folder) throws IOException {
-    for (String name : TableFiles.FOLDERS) {
-      Path part = folder.resolve(name);
-      if (Files.isDirectory(part)) {
-        try (Stream<Path> files = Files.list(part)) {
-          for (Path file : files.filter(f -> f.toString().endsWith(".part")).toList()) {
-            Files.delete(file);
-          }
-        }
-      }
-    }
   }
 }

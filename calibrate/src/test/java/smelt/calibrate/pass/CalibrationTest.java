@@ -34,7 +34,7 @@ class CalibrationTest {
 
   private static final Path MODEL = Checkout.root().resolve("samples/tiny-deepseek-v3");
   private static final LayerObserver.Options ALL =
-      new LayerObserver.Options(HessianChoice.ALL, 20);
+      new LayerObserver.Options(HessianChoice.ALL, 40);
 
   @TempDir private Path folder;
 
@@ -163,7 +163,7 @@ class CalibrationTest {
 
   @Test
   void doesNotGoOnWithLayersOfAnotherText() throws IOException {
-    Stopping stopping = new Stopping(new int[1], 200);
+    Stopping stopping = new Stopping(new int[1], 100);
     assertThatThrownBy(() -> run(folder, Setup.PLAIN, text(1), stopping))
         .isInstanceOf(Stopped.class);
     assertThat(run(folder, Setup.PLAIN, text(2), NEVER).layersKept()).isZero();
@@ -182,7 +182,7 @@ class CalibrationTest {
       Coverage coverage = table.coverage(layer);
       for (int e = 0; e < coverage.experts().size(); e++) {
         Coverage.Expert expert = coverage.experts().get(e);
-        long missing = Math.max(0, 20 - expert.tokens());
+        long missing = Math.max(0, 40 - expert.tokens());
         assertThat(expert.forced()).isEqualTo(missing);
         assertThat(expert.down())
             .isEqualTo(missing > 0 ? Coverage.Source.FORCED : Coverage.Source.OWN);
