@@ -122,15 +122,7 @@ final class Execution {
     try (Progress progress = quiet.progress(terminal, command)) {
       progress.start(left, unitsLeft);
       return Conversion.run(
-          source,
-          plan,
-          folder,
-          kernels,
-          offload.transcoder(),
-          memory,
-          stop,
-          progress,
-          order);
+          source, plan, folder, kernels, offload.transcoder(), memory, stop, progress, order);
     }
   }
 
