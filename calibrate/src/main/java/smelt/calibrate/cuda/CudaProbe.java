@@ -78,8 +78,7 @@ public final class CudaProbe {
     CUdevice device = first();
     byte[] bytes = new byte[NAME_BYTES];
     DeviceException.check(
-        "asking for the device's name",
-        JCudaDriver.cuDeviceGetName(bytes, bytes.length, device));
+        "asking for the device's name", JCudaDriver.cuDeviceGetName(bytes, bytes.length, device));
     String name = new String(bytes, StandardCharsets.UTF_8);
     name = name.substring(0, name.indexOf('\0')).strip();
     int capability =
@@ -88,8 +87,7 @@ public final class CudaProbe {
     if (capability < NEEDED_CAPABILITY) {
       return new CudaState.OldDevice(name, capability);
     }
-    int processors =
-        attribute(device, CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
+    int processors = attribute(device, CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
     long[] free = new long[1];
     long[] total = new long[1];
     CUcontext context = retain(device);

@@ -204,8 +204,7 @@ class CudaMathTest {
       math.addHessian(a, hessian);
       math.read(hessian, found);
       double[] once = found.toArray(ValueLayout.JAVA_DOUBLE);
-      assertThat(
-              MathBounds.hessian(first, new double[cols * cols], once, CudaMath.HESSIAN_RUN))
+      assertThat(MathBounds.hessian(first, new double[cols * cols], once, CudaMath.HESSIAN_RUN))
           .isLessThanOrEqualTo(1);
       math.addHessian(b, hessian);
       math.read(hessian, found);

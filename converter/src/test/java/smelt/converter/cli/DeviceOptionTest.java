@@ -28,9 +28,7 @@ class DeviceOptionTest {
 
   private Program.Result convert(Program program, String recipe, String out, String... more) {
     String[] words = new String[6 + more.length];
-    String[] first = {
-      "convert", MODEL, "--recipe", recipe, "-o", folder.resolve(out).toString()
-    };
+    String[] first = {"convert", MODEL, "--recipe", recipe, "-o", folder.resolve(out).toString()};
     System.arraycopy(first, 0, words, 0, first.length);
     System.arraycopy(more, 0, words, first.length, more.length);
     return program.go(words);
