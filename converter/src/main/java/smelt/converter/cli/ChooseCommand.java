@@ -52,6 +52,9 @@ public final class ChooseCommand implements Callable<Integer> {
   private static final long DEFAULT_MEMORY = 2L << 30;
   private static final long LEAST_MEMORY = 64L << 20;
 
+  /// Probes that go through a layer with one read of its experts.
+  private static final long SHARING = 16;
+
   private final Terminal terminal;
 
   @CommandLine.Spec private CommandLine.Model.CommandSpec command;
@@ -187,7 +190,13 @@ public final class ChooseCommand implements Callable<Integer> {
           "at most " + ByteSize.format(2 * most),
           "give more, or shorter texts");
     }
-    return most;
+    return Math.min(most, Math.max(least, enough(checkpoint, texts, longest)));
+  }
+
+  /// Scratch with which a few dozen probes share what they read.
+  private static long enough(Checkpoint checkpoint, VerifyTexts texts, int longest) {
+    long text = texts.lengths().stream().mapToLong(Integer::longValue).sum();
+    return ReferenceModel.thriftyScratch(checkpoint, SHARING * text, longest);
   }
 
   private Chooser.Wanted wanted(ModelSource source, Checkpoint checkpoint, Recipe base)

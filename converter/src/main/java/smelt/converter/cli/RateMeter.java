@@ -3,7 +3,6 @@ package smelt.converter.cli;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.util.Comparator;
 import java.util.Map;
 import java.util.stream.Collectors;
 import smelt.calibrate.cost.ProductMeter;
@@ -77,7 +76,7 @@ final class RateMeter {
                     Weight::encoding,
                     Collectors.summingLong(weight -> weight.shape().elements())));
     return numbers.entrySet().stream()
-        .max(Comparator.comparingLong(Map.Entry::getValue))
+        .max(Map.Entry.comparingByValue())
         .orElseThrow()
         .getKey();
   }
