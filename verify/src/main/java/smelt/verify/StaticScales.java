@@ -78,8 +78,8 @@ final class StaticScales {
     }
     throwProblems();
     Map<String, ActivationScheme> schemes = new HashMap<>();
-    weights.forEach(weight ->
-        schemes.put(weight.name(), ranges.get(merged(module(weight))).scheme()));
+    weights.forEach(
+        weight -> schemes.put(weight.name(), ranges.get(merged(module(weight))).scheme()));
     return schemes;
   }
 

@@ -86,8 +86,7 @@ public final class ConvertCommand implements Callable<Integer> {
       OutputFolder.refuseOverlap(output, model);
       Checkpoint checkpoint = Models.toConvert(source);
       Optional<CalibrationTable> table = calibration.open(checkpoint, source);
-      Plan plan =
-          Planner.plan(source, checkpoint, wanted, table.map(CalibrationTable::digest));
+      Plan plan = Planner.plan(source, checkpoint, wanted, table.map(CalibrationTable::digest));
       ZeroOffsets.require(source, checkpoint);
       execution.carryOut(
           source,

@@ -20,7 +20,6 @@ import smelt.converter.run.MemoryPlan;
 import smelt.converter.run.Offload;
 import smelt.converter.run.OutputFolder;
 import smelt.converter.run.StopSignal;
-import smelt.converter.tuning.Tuning;
 import smelt.formats.codec.Kernels;
 import smelt.formats.source.ModelSource;
 import tools.jackson.databind.node.JsonNodeFactory;
@@ -96,8 +95,7 @@ final class Execution {
         CalibratedPlan.Opened tuning = CalibratedPlan.open(calibrated, kernels, memory.threads())) {
       begin(output, folder, offload, memory);
       LaunchNotes.of(plan).forEach(terminal::message);
-      Conversion.Means means =
-          new Conversion.Means(kernels, offload.transcoder(), tuning.tuning());
+      Conversion.Means means = new Conversion.Means(kernels, offload.transcoder(), tuning.tuning());
       Conversion.Result result = convert(source, plan, folder, means, memory);
       folder.publish();
       double seconds = (System.nanoTime() - start) / 1e9;
@@ -133,11 +131,7 @@ final class Execution {
   }
 
   private Conversion.Result convert(
-      ModelSource source,
-      Plan plan,
-      OutputFolder folder,
-      Conversion.Means means,
-      MemoryPlan memory)
+      ModelSource source, Plan plan, OutputFolder folder, Conversion.Means means, MemoryPlan memory)
       throws IOException, InterruptedException {
     List<Integer> order = IntStream.range(0, plan.units().size()).boxed().toList();
     long left =
@@ -148,8 +142,7 @@ final class Execution {
     long unitsLeft = order.stream().filter(u -> !folder.isDone(u)).count();
     try (Progress progress = quiet.progress(terminal, command)) {
       progress.start(left, unitsLeft);
-      return Conversion.run(
-          source, plan, folder, means, memory, stop, progress, order);
+      return Conversion.run(source, plan, folder, means, memory, stop, progress, order);
     }
   }
 

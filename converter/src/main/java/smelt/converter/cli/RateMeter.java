@@ -73,11 +73,7 @@ final class RateMeter {
         checkpoint.weights().stream()
             .collect(
                 Collectors.groupingBy(
-                    Weight::encoding,
-                    Collectors.summingLong(weight -> weight.shape().elements())));
-    return numbers.entrySet().stream()
-        .max(Map.Entry.comparingByValue())
-        .orElseThrow()
-        .getKey();
+                    Weight::encoding, Collectors.summingLong(weight -> weight.shape().elements())));
+    return numbers.entrySet().stream().max(Map.Entry.comparingByValue()).orElseThrow().getKey();
   }
 }
