@@ -120,9 +120,7 @@ public final class ServedActivations implements Activations {
       case Quantization.Int8Block b -> new ActivationScheme.PerGroup(ElementType.I8, b.cols());
       case Quantization.Int8Channel _ -> new ActivationScheme.PerToken(ElementType.I8);
       case Quantization.CompressedTensors _ ->
-          input(weight)
-              .map(input -> dynamic(input, weight))
-              .orElseGet(ActivationScheme.None::new);
+          input(weight).map(input -> dynamic(input, weight)).orElseGet(ActivationScheme.None::new);
       case Quantization.Ascend(Description description) -> described(description, weight);
       case Quantization.Fp8Tensor _, Quantization.Other _, Quantization.Malformed _ ->
           throw unknown(weight, quantization.label());

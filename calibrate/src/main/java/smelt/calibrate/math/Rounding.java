@@ -121,7 +121,8 @@ final class Rounding {
         });
   }
 
-  /// `(clamp(rint(x * (1 / scale)) + offset, -128, 127) - offset) * scale`, half to even; NaN stays.
+  /// `(clamp(rint(x * (1 / scale)) + offset, -128, 127) - offset) * scale`, half to even; NaN
+  /// stays.
   void int8(float scale, int offset, Matrix x, Matrix out) {
     float reciprocal = 1 / scale;
     eachRow(

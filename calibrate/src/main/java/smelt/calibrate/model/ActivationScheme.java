@@ -116,9 +116,9 @@ public sealed interface ActivationScheme {
     }
   }
 
-  /// As [Affine], where the runtime adds a stored integer to each sum of products of codes and scales
-  /// that once: `out[row] = (sum(code * weightCode) + bias[row]) * scales[row]`. The bias holds the
-  /// offset's part, and the linear's own bias where it has one, which is not added again.
+  /// As [Affine], where the runtime adds a stored integer to each sum of products of codes and
+  /// scales that once: `out[row] = (sum(code * weightCode) + bias[row]) * scales[row]`. The bias
+  /// holds the offset's part, and the linear's own bias where it has one, which is not added again.
   ///
   /// @param bias I32, one for each row of the weight
   /// @param scales F32, or I64 whose low half holds the bits of an F32, one for each row

@@ -52,8 +52,7 @@ class StaticActivationsTest {
     return made;
   }
 
-  private static void addScales(Path made, float scale, OptionalInt zeroPoint)
-      throws IOException {
+  private static void addScales(Path made, float scale, OptionalInt zeroPoint) throws IOException {
     List<String> modules;
     try (ModelSource source = ModelSources.open(made)) {
       modules =
