@@ -152,7 +152,7 @@ public final class CalibrateCommand implements Callable<Integer> {
       CalibratePlan plan = plan(from, texts, options, compute);
       CalibrateText answer = new CalibrateText(terminal, json, plan);
       if (planOnly) {
-        answer.plan();
+        answer.showPlan();
         return ExitCode.OK.code();
       }
       requireDisk(plan);
@@ -186,7 +186,7 @@ public final class CalibrateCommand implements Callable<Integer> {
         Calibration.Result result = result(calibration, folder, plan);
         folder.finish();
         double seconds = (System.nanoTime() - start) / 1e9;
-        answer.table(CalibrationTable.open(output), result, seconds, tools.watched().peak());
+        answer.showTable(CalibrationTable.open(output), result, seconds, tools.watched().peak());
         return covered(result.index());
       }
     }
