@@ -186,7 +186,7 @@ public final class CalibrateCommand implements Callable<Integer> {
         Calibration.Result result = result(calibration, folder, plan);
         folder.finish();
         double seconds = (System.nanoTime() - start) / 1e9;
-        answer.table(CalibrationTable.open(output), result, seconds, tools.watched().peak());
+        answer.showTable(CalibrationTable.open(output), result, seconds, tools.watched().peak());
         return covered(result.index());
       }
     }
