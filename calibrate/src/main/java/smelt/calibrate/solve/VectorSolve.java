@@ -62,19 +62,22 @@ final class VectorSolve implements SolveKernels {
             outStride);
       }
     }
-    SCALAR.accumulate(
-        rows,
-        rowsOffset,
-        rowStride,
-        rowCount,
-        panel,
-        panelOffset + (long) Float.BYTES * c,
-        panelStride,
-        depth,
-        out,
-        outOffset + (long) Float.BYTES * c,
-        outStride,
-        width - c);
+    if (c < width) {
+      long rest = (long) Float.BYTES * c;
+      SCALAR.accumulate(
+          rows,
+          rowsOffset,
+          rowStride,
+          rowCount,
+          panel,
+          panelOffset + rest,
+          panelStride,
+          depth,
+          out,
+          outOffset + rest,
+          outStride,
+          width - c);
+    }
   }
 
   private static void twoVectors(
