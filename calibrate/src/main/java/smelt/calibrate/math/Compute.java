@@ -106,8 +106,7 @@ public final class Compute implements AutoCloseable {
   /// is one thread's.
   public void eachStripe(long cols, Stripe work) {
     int tasks = Math.toIntExact(Math.ceilDiv(cols, STRIPE));
-    workers.run(
-        tasks, (task, _) -> work.run(task * STRIPE, Math.min(cols, (task + 1) * STRIPE)));
+    workers.run(tasks, (task, _) -> work.run(task * STRIPE, Math.min(cols, (task + 1) * STRIPE)));
   }
 
   /// `out = xT`.

@@ -97,8 +97,7 @@ public final class TableFiles {
 
   /// Removes files of a table from its folders that are not in a list: what a run with another text
   /// left, or a killed one.
-  public static void removeOthers(Path folder, List<TableIndex.FileEntry> kept)
-      throws IOException {
+  public static void removeOthers(Path folder, List<TableIndex.FileEntry> kept) throws IOException {
     Set<Path> keep =
         kept.stream().map(entry -> folder.resolve(entry.name())).collect(Collectors.toSet());
     for (String name : FOLDERS) {

@@ -39,8 +39,7 @@ public final class Calibration {
   /// @param sequences token ids
   /// @param files what they were cut from
   /// @param sequenceLength most ids of a sequence that were asked for
-  public record Text(
-      List<int[]> sequences, List<TableIndex.CorpusFile> files, int sequenceLength) {
+  public record Text(List<int[]> sequences, List<TableIndex.CorpusFile> files, int sequenceLength) {
 
     public Text {
       sequences = List.copyOf(sequences);

@@ -33,8 +33,7 @@ import smelt.formats.source.ModelSources;
 class CalibrationTest {
 
   private static final Path MODEL = Checkout.root().resolve("samples/tiny-deepseek-v3");
-  private static final LayerObserver.Options ALL =
-      new LayerObserver.Options(HessianChoice.ALL, 40);
+  private static final LayerObserver.Options ALL = new LayerObserver.Options(HessianChoice.ALL, 40);
 
   @TempDir private Path folder;
 
@@ -127,8 +126,7 @@ class CalibrationTest {
 
   @Test
   void readsNoMoreThanTheModel() throws IOException {
-    Calibration.Result result =
-        run(folder, new Setup(2, OptionalLong.of(1), ALL), text(1), NEVER);
+    Calibration.Result result = run(folder, new Setup(2, OptionalLong.of(1), ALL), text(1), NEVER);
     try (ModelSource source = ModelSources.open(MODEL)) {
       long model = Checkpoint.open(source).tensorBytes();
       System.out.printf("%d bytes read of %d%n", result.bytesRead(), model);
@@ -156,7 +154,8 @@ class CalibrationTest {
       keptMost = Math.max(keptMost, result.layersKept());
       stops++;
     }
-    System.out.printf("stopped at %d of %d looks; up to %d layers kept%n", stops, looks[0], keptMost);
+    System.out.printf(
+        "stopped at %d of %d looks; up to %d layers kept%n", stops, looks[0], keptMost);
     assertThat(stops).isGreaterThanOrEqualTo(9);
     assertThat(keptMost).isGreaterThanOrEqualTo(3);
   }

@@ -192,8 +192,8 @@ public final class CalibrateCommand implements Callable<Integer> {
     }
   }
 
-  private Calibration.Result result(
-      Calibration calibration, TableFolder folder, CalibratePlan plan) throws IOException {
+  private Calibration.Result result(Calibration calibration, TableFolder folder, CalibratePlan plan)
+      throws IOException {
     if (folder.isComplete()) {
       terminal.message("nothing to do: " + output + " already holds this table");
       TableIndex index = CalibrationTable.open(output).index();

@@ -51,7 +51,8 @@ record CalibrateText(Terminal terminal, JsonOption json, CalibratePlan plan) {
   }
 
   /// A finished table.
-  void showTable(CalibrationTable table, Calibration.Result result, double seconds, OptionalLong peak) {
+  void showTable(
+      CalibrationTable table, Calibration.Result result, double seconds, OptionalLong peak) {
     if (json.wanted()) {
       json.answer(terminal, tableJson(table, result, seconds, peak));
       return;

@@ -46,7 +46,8 @@ class CalibrateCommandTest {
   @Test
   void makesATableAndTellsOfCoverage() throws IOException {
     Path out = folder.resolve("table");
-    Program.Result made = Program.run(command(out, "--tokens", "4096", "--hessians", "pool", "--json"));
+    Program.Result made =
+        Program.run(command(out, "--tokens", "4096", "--hessians", "pool", "--json"));
     assertThat(made.exit()).as(made.err()).isZero();
     JsonNode answer = JsonMapper.shared().readTree(made.out());
     assertThat(answer.get("coverage")).hasSize(3);
@@ -95,7 +96,8 @@ class CalibrateCommandTest {
   @Test
   void endsWith1WhenAnExpertSawTooLittle() {
     Path out = folder.resolve("table");
-    Program.Result result = Program.run(command(out, "--tokens", "2048", "--min-coverage", "100000"));
+    Program.Result result =
+        Program.run(command(out, "--tokens", "2048", "--min-coverage", "100000"));
     assertThat(result.exit()).isEqualTo(1);
     assertThat(result.err()).contains("the bound is 100000");
   }
@@ -113,8 +115,7 @@ class CalibrateCommandTest {
       while (process.isAlive() && receipts(out) <= receipts) {
         Thread.sleep(1);
       }
-      assertThat(
-              new ProcessBuilder("kill", "-" + signal, "" + process.pid()).start().waitFor())
+      assertThat(new ProcessBuilder("kill", "-" + signal, "" + process.pid()).start().waitFor())
           .isZero();
       assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
       assertThat(process.exitValue())
@@ -135,7 +136,8 @@ class CalibrateCommandTest {
       return 0;
     }
     try (Stream<Path> files = Files.list(out.resolve(".smelt"))) {
-      return (int) files.filter(f -> f.getFileName().toString().matches("layer-\\d+\\.json")).count();
+      return (int)
+          files.filter(f -> f.getFileName().toString().matches("layer-\\d+\\.json")).count();
     }
   }
 }
