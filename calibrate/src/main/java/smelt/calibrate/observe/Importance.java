@@ -10,10 +10,10 @@ import java.util.Optional;
 /// importance = (n * own + kappa * other) / (n + kappa)
 /// ```
 ///
-/// with `n` the tokens. For `gate` and `up`, `other` is the mean of all tokens of the layer, channel
-/// by channel: all experts of a layer read the same vectors. Inputs of `down` are each expert's own
-/// and cannot be borrowed; there `other` is the mean over the expert's own channels, the same for
-/// each: a few tokens tell little of the differences between channels.
+/// with `n` the tokens. For `gate` and `up`, `other` is the mean of all tokens of the layer,
+/// channel by channel: all experts of a layer read the same vectors. Inputs of `down` are each
+/// expert's own and cannot be borrowed; there `other` is the mean over the expert's own channels,
+/// the same for each: a few tokens tell little of the differences between channels.
 public final class Importance {
 
   /// Tokens that the other mean counts as.

@@ -8,13 +8,13 @@ import smelt.calibrate.model.Routing;
 import smelt.calibrate.model.RoutingRule;
 
 /// For each expert the tokens that came close to being routed to it: those to which its router gave
-/// the highest scores, of the tokens that did not choose it. Among equal scores the earlier token is
-/// closer.
+/// the highest scores, of the tokens that did not choose it. Among equal scores the earlier token
+/// is closer.
 ///
 /// Twice as many are kept as an evenly used expert gets, and a choice is spread evenly over them.
-/// The closest alone are no sample of what an expert would get: with the 128 closest of 8,192 tokens
-/// INT4 weights of the sample model lose 37 % more than with all tokens, with 128 that are spread
-/// over twice the even share 4 %.
+/// The closest alone are no sample of what an expert would get: with the 128 closest of 8,192
+/// tokens INT4 weights of the sample model lose 37 % more than with all tokens, with 128 that are
+/// spread over twice the even share 4 % (decision 0025).
 final class NearestTokens {
 
   private static final long EVEN_SHARES = 2;
@@ -87,7 +87,8 @@ final class NearestTokens {
     return false;
   }
 
-  /// Close tokens of an expert, closest first: all that are kept, or so many of them, evenly spread.
+  /// Close tokens of an expert, closest first: all that are kept, or so many of them, evenly
+  /// spread.
   int[] choose(int expert, int count) {
     int size = sizes[expert];
     int[] sorted =
