@@ -12,6 +12,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 import smelt.calibrate.math.Matrix;
 import smelt.calibrate.tables.ArrowRows;
@@ -29,7 +31,8 @@ public final class CalibrationTable {
   private final String digest;
   private final Map<Site, Row> rows;
   private final Map<Integer, Coverage> coverage;
-  private final Set<String> files;
+  private final Map<String, TableIndex.FileEntry> files;
+  private final Set<String> compared = ConcurrentHashMap.newKeySet();
 
   /// What the table of sites says of one.
   private record Row(
@@ -46,7 +49,9 @@ public final class CalibrationTable {
     this.digest = digest;
     this.rows = Map.copyOf(rows);
     this.coverage = Map.copyOf(coverage);
-    files = index.files().stream().map(TableIndex.FileEntry::name).collect(Collectors.toSet());
+    files =
+        index.files().stream()
+            .collect(Collectors.toMap(TableIndex.FileEntry::name, Function.identity()));
   }
 
   /// Opens a table. The tables of sites and experts are read, the other files only looked for.
@@ -173,6 +178,7 @@ public final class CalibrationTable {
     if (row == null) {
       return Optional.empty();
     }
+    compare(TableIndex.path(LayerTables.CHANNELS, site.layer()));
     Path file = folder.resolve(TableIndex.path(LayerTables.CHANNELS, site.layer()));
     try (ArrowRows in = ArrowRows.open(file, LayerTables.schema(LayerTables.CHANNELS))) {
       return Optional.of(
@@ -190,6 +196,7 @@ public final class CalibrationTable {
     if (row.bins == 0) {
       return Optional.empty();
     }
+    compare(TableIndex.path(LayerTables.HISTOGRAMS, site.layer()));
     Path file = folder.resolve(TableIndex.path(LayerTables.HISTOGRAMS, site.layer()));
     try (ArrowRows in = ArrowRows.open(file, LayerTables.schema(LayerTables.HISTOGRAMS))) {
       int[] bins = in.int32("bin", row.firstBin, row.bins);
@@ -199,6 +206,14 @@ public final class CalibrationTable {
         all[bins[i]] = counts[i];
       }
       return Optional.of(new Histogram(all));
+    }
+  }
+
+  /// Compares a file's digest before it is first used.
+  private void compare(String name) throws IOException {
+    if (!compared.contains(name)) {
+      TableFiles.requireSame(folder, files.get(name));
+      compared.add(name);
     }
   }
 
@@ -213,9 +228,10 @@ public final class CalibrationTable {
   /// @param memory `Matrix.bytes(channels, channels)` are taken from it
   public Optional<Hessian> hessian(Site site, SegmentAllocator memory) throws IOException {
     Row row = rows.get(site);
-    if (row == null || !files.contains(TableIndex.hessianPath(site))) {
+    if (row == null || !files.containsKey(TableIndex.hessianPath(site))) {
       return Optional.empty();
     }
+    compare(TableIndex.hessianPath(site));
     Matrix into = Matrix.zeros(memory, row.channels, row.channels);
     return Optional.of(TableFiles.readHessian(folder, site, row.tokens, into));
   }

@@ -132,10 +132,11 @@ public final class Calibration {
     return found.isOf(empty);
   }
 
-  /// Digest of what the table is made of, and of the stamps of the model's files: layers of another
+  /// Digest of what the table is made of, of the kernels, and of the stamps of the model's files: layers of another
   /// work are not gone on with.
   public String work() throws IOException {
     StringBuilder lines = new StringBuilder(Sha256.hex(empty.json())).append('\n');
+    lines.append(compute.codec().name()).append('\n');
     for (Shard shard : model.checkpoint().shards()) {
       lines.append(shard.file()).append(' ').append(model.source().stamp(shard.file()));
       lines.append('\n');
@@ -151,6 +152,8 @@ public final class Calibration {
     String work = work();
     List<LayerReceipt> receipts = receipts(workFolder, work);
     int kept = receipts.size();
+    // Those of another work: once hidden states are written anew, none of its layers may go on.
+    LayerReceipt.removeFrom(workFolder, kept, spec.layerCount());
     watcher.starts(plan.weightBytes(), spec.layerCount() + 1 - kept);
     long read;
     try (Spill spill = Spill.open(workFolder, text.tokens(), spec.hidden());

@@ -47,6 +47,13 @@ record LayerReceipt(
     AtomicFile.writeWhole(path(folder, layer), file.toByteArray());
   }
 
+  /// Removes the receipts of layers `first` to `last`, whatever work they are of.
+  static void removeFrom(Path folder, int first, int last) throws IOException {
+    for (int layer = first; layer <= last; layer++) {
+      Files.deleteIfExists(path(folder, layer));
+    }
+  }
+
   /// The receipt of a layer, if there is an intact one for this work.
   static Optional<LayerReceipt> read(Path folder, String work, int layer) throws IOException {
     Path path = path(folder, layer);

@@ -173,6 +173,19 @@ class CalibrationTest {
   }
 
   @Test
+  void doesNotGoBackToLayersWhoseHiddenStatesAnotherTextHasOverwritten() throws IOException {
+    Stopping late = new Stopping(new int[1], 100);
+    assertThatThrownBy(() -> run(folder, Setup.PLAIN, text(1), late)).isInstanceOf(Stopped.class);
+    Stopping early = new Stopping(new int[1], 5);
+    assertThatThrownBy(() -> run(folder, Setup.PLAIN, text(2), early)).isInstanceOf(Stopped.class);
+    var _ = run(folder, Setup.PLAIN, text(1), NEVER);
+    var _ = run(folder.resolve("fresh"), Setup.PLAIN, text(1), NEVER);
+    Map<String, String> all = digests(folder);
+    all.keySet().removeIf(name -> name.startsWith("fresh"));
+    assertThat(all).isEqualTo(digests(folder.resolve("fresh")));
+  }
+
+  @Test
   void givesStarvedExpertsTheNearestTokensForTheirDownAlone() throws IOException {
     Calibration.Result result = run(folder, Setup.PLAIN, text(1), NEVER);
     CalibrationTable table = CalibrationTable.open(folder);

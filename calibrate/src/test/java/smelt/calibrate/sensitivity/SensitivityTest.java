@@ -102,13 +102,20 @@ class SensitivityTest {
   void fewerBitsLoseMore() throws IOException {
     List<Item> items =
         measure(MEMORY, parts, ggml(GgmlType.Q8_0), ggml(GgmlType.Q5_0), ggml(GgmlType.Q4_0));
+    double all5 = 0;
+    double all4 = 0;
     for (Item item : items) {
       double q8 = item.choice("Q8_0").error();
+      double q5 = item.choice("Q5_0").error();
       double q4 = item.choice("Q4_0").error();
       assertThat(q8).as(item.name()).isPositive().isLessThan(0.1 * q4);
-      assertThat(item.choice("Q5_0").error()).as(item.name()).isBetween(q8, q4);
+      assertThat(q5).as(item.name()).isGreaterThan(q8);
+      all5 += q5;
+      all4 += q4;
       assertThat(item.choice("Q4_0").bytes()).isLessThan(item.choice("Q5_0").bytes());
     }
+    // Of one small part a few tokens can say the opposite.
+    assertThat(all5).isLessThan(all4 / 2);
   }
 
   @Test

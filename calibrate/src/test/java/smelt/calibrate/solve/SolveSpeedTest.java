@@ -17,6 +17,9 @@ import smelt.formats.codec.KernelSet;
 /// prints how fast solvers are.
 class SolveSpeedTest {
 
+  /// Narrow vectors are several times as fast; a kernel that boxes its vectors is slower than scalar.
+  private static final double LEAST = 2;
+
   private static final long PATIENCE_NANOS = 20_000_000_000L;
 
   @Test
@@ -29,13 +32,13 @@ class SolveSpeedTest {
       Matrix out = Matrix.zeros(arena, 48, 128);
       long[] best = {Long.MAX_VALUE, Long.MAX_VALUE};
       long start = System.nanoTime();
-      while (best[1] < 4 * best[0] && System.nanoTime() - start < PATIENCE_NANOS) {
+      do {
         for (int round = 0; round < 20; round++) {
           best[0] = Math.min(best[0], nanos(vector, rows, panel, out));
           best[1] = Math.min(best[1], nanos(scalar, rows, panel, out));
         }
-      }
-      assertThat(best[1] / (double) best[0]).isGreaterThan(4);
+      } while (best[1] < LEAST * best[0] && System.nanoTime() - start < PATIENCE_NANOS);
+      assertThat(best[1] / (double) best[0]).isGreaterThan(LEAST);
     }
   }
 

@@ -47,8 +47,8 @@ class SolverFiguresTest {
       double pool = at("GPTQ pool, damp 0.01", 2);
       assertThat(exact - at("absmax", 2)).isGreaterThan(2);
       assertThat(pool - exact).isGreaterThan(3);
-      assertThat(at("GPTQ own, damp 0.1", 3)).isGreaterThan(at("GPTQ own, damp 0.01", 3) + 0.5);
-      assertThat(at("GPTQ own, damp 0.1", 2)).isLessThan(pool);
+      assertThat(at("GPTQ own, damp 0.1", 2)).isLessThan(pool - 1);
+      assertThat(at("GPTQ own, damp 0.01", 2)).isLessThan(pool - 1);
       for (int t = 0; t < TOKENS.length; t++) {
         assertThat(at("GPTQ shrunk 1024, damp 0.01", t)).isGreaterThan(pool - 0.02);
       }

@@ -185,6 +185,15 @@ public sealed interface TargetSchemes {
     @Override
     public TargetSpec with(Map<ModelPart, Scheme> schemes) {
       Map<String, Selector> keep = new LinkedHashMap<>();
+      for (Selector selector : spec.keep()) {
+        boolean chosen =
+            schemes.keySet().stream()
+                .flatMap(part -> part.weights().stream())
+                .anyMatch(weight -> selector.matches(weight.role(), weight.name()));
+        if (!chosen) {
+          keep.put(selector.text(), selector);
+        }
+      }
       schemes.forEach((part, scheme) -> {
         if (scheme.name().equals(PLAIN)) {
           PartNames.selectors(part).forEach(selector -> keep.put(selector.text(), selector));

@@ -127,6 +127,11 @@ public final class ChooseCommand implements Callable<Integer> {
       throw wrong(
           "--recipe " + recipe + " has " + base.targets().size() + " targets: choose for one");
     }
+    if (base.needsCalibration()) {
+      throw wrong(
+          "--recipe " + recipe + " chooses from a calibration: choose first, and add its keys to the"
+              + " recipe that comes out");
+    }
     TargetSchemes target = TargetSchemes.of(base.targets().getFirst(), types);
     try (HeapThrift _ = new HeapThrift();
         Compute compute =
@@ -165,6 +170,10 @@ public final class ChooseCommand implements Callable<Integer> {
       if (!known.contains(type)) {
         throw wrong("--types " + type + ": one of " + String.join(", ", known));
       }
+    }
+    Path parent = output.toAbsolutePath().getParent();
+    if (parent == null || !Files.isDirectory(parent) || !Files.isWritable(parent)) {
+      throw wrong("-o " + output + ": no folder there that can be written to");
     }
     if (Files.exists(output)) {
       throw wrong("-o " + output + ": it is there already; name another, or remove it");

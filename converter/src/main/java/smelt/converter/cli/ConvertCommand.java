@@ -85,7 +85,7 @@ public final class ConvertCommand implements Callable<Integer> {
         ModelSource source = Models.open(model)) {
       OutputFolder.refuseOverlap(output, model);
       Checkpoint checkpoint = Models.toConvert(source);
-      Optional<CalibrationTable> table = calibration.open(checkpoint, source);
+      Optional<CalibrationTable> table = calibration.open(wanted, checkpoint, source);
       Plan plan = Planner.plan(source, checkpoint, wanted, table.map(CalibrationTable::digest));
       ZeroOffsets.require(source, checkpoint);
       execution.carryOut(

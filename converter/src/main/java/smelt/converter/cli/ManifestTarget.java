@@ -18,11 +18,26 @@ final class ManifestTarget {
   private static final Pattern TARGET =
       Pattern.compile("^ *\"target\" *: *\"([a-z0-9-]{1,64})\"", Pattern.MULTILINE);
 
+  private static final Pattern SMOOTHED =
+      Pattern.compile("^ *\"smooth\" *: *\\[ *\"", Pattern.MULTILINE);
+
   private ManifestTarget() {}
+
+  /// Whether factors have passed between the result's weights.
+  static boolean isSmoothed(ModelSource source) throws IOException {
+    return head(source).filter(text -> SMOOTHED.matcher(text).find()).isPresent();
+  }
 
   /// The target's label; empty for what Smelt did not write. It stands in the first lines, so the
   /// manifest is not read whole.
   static Optional<String> of(ModelSource source) throws IOException {
+    return head(source)
+        .map(TARGET::matcher)
+        .filter(Matcher::find)
+        .map(target -> target.group(1));
+  }
+
+  private static Optional<String> head(ModelSource source) throws IOException {
     if (!source.names().contains(TargetPlan.MANIFEST)) {
       return Optional.empty();
     }
@@ -31,8 +46,7 @@ final class ManifestTarget {
       MemorySegment head = arena.allocate(Math.min(HEAD, file.size()));
       file.read(0, head);
       byte[] bytes = head.toArray(java.lang.foreign.ValueLayout.JAVA_BYTE);
-      Matcher target = TARGET.matcher(new String(bytes, StandardCharsets.UTF_8));
-      return target.find() ? Optional.of(target.group(1)) : Optional.empty();
+      return Optional.of(new String(bytes, StandardCharsets.UTF_8));
     }
   }
 }

@@ -76,7 +76,7 @@ public final class PlanCommand implements Callable<Integer> {
     Recipe wanted = Recipes.load(recipe);
     try (ModelSource source = Models.open(model)) {
       Checkpoint checkpoint = Models.toConvert(source);
-      Optional<CalibrationTable> table = calibration.open(checkpoint, source);
+      Optional<CalibrationTable> table = calibration.open(wanted, checkpoint, source);
       Plan plan = Planner.plan(source, checkpoint, wanted, table.map(CalibrationTable::digest));
       Optional<CalibratedPlan> calibrated =
           table.map(t -> new CalibratedPlan(plan, checkpoint, source, t));

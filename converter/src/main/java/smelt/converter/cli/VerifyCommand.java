@@ -30,6 +30,7 @@ import smelt.formats.source.ModelSource;
 import smelt.verify.inference.Verification;
 import smelt.verify.inference.VerifyPlan;
 import smelt.verify.quality.Looks;
+import smelt.verify.quality.Metric;
 import smelt.verify.quality.QualityReport;
 import smelt.verify.report.QualityRendering.Format;
 
@@ -167,6 +168,12 @@ public final class VerifyCommand implements Callable<Integer> {
       Results results = Results.open(to, source);
       Verification.Model made = results.model();
       BoundsOptions.Wanted wanted = asked.or(results.usual());
+      if (ManifestTarget.isSmoothed(to)) {
+        wanted = wanted.without(Metric.WEIGHT_SQNR);
+        terminal.message(
+            "the manifest says that the result is smoothed: its weights are not the source's one by"
+                + " one, and are held to no bound; what they compute is");
+      }
       if (!results.line().isEmpty()) {
         terminal.message(results.line());
       }

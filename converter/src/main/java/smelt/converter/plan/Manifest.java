@@ -13,6 +13,7 @@ import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.TreeMap;
 import java.util.stream.Stream;
+import smelt.calibrate.smooth.Pair;
 import smelt.converter.Version;
 import smelt.formats.checkpoint.SourceTensor;
 import tools.jackson.core.JsonGenerator;
@@ -133,6 +134,8 @@ public final class Manifest {
       json.entry("source", plan.source().json());
       if (!target.spec().calibrated().isNothing()) {
         json.entry("calibration", plan.calibration().orElseThrow());
+        json.entry(
+            "smooth", target.spec().calibrated().smooth().stream().map(Pair.Kind::label).toList());
       }
       json.lines("files", files(target, digests));
       json.lines(
@@ -183,11 +186,15 @@ public final class Manifest {
                         .tensors()
                         .forEach(tensor ->
                             lines.add(
-                                line(tensor, shard, Origin.of(job, output, tensor), digests))));
+                                line(
+                                    tensor,
+                                    shard,
+                                    Origin.of(target, job, output, tensor),
+                                    digests))));
           }
         }
         case GGUF ->
-            origins(unit, targetIndex)
+            origins(target, unit, targetIndex)
                 .forEach((tensor, origin) -> lines.add(line(tensor, shard, origin, digests)));
       }
       for (String constant : shard.constants().keySet()) {
@@ -203,10 +210,12 @@ public final class Manifest {
   /// @param from names of the source's tensors
   private record Origin(boolean copied, List<String> from) {
 
-    static Origin of(Job job, Job.Output output, String tensor) {
+    static Origin of(TargetPlan target, Job job, Job.Output output, String tensor) {
       String codes = job.weight().codes().name();
       Optional<String> scale = job.weight().scale().map(SourceTensor::name);
-      if (output instanceof Job.Output.Tensor copy && job.copies(copy)) {
+      if (output instanceof Job.Output.Tensor copy
+          && job.copies(copy)
+          && !target.spec().calibrated().mayChange(job.weight(), copy.encoding())) {
         if (tensor.equals(copy.name())) {
           return new Origin(true, List.of(codes));
         }
@@ -225,7 +234,8 @@ public final class Manifest {
   }
 
   /// The tensors of a unit in the order of the work, where several weights can go into one.
-  private static SequencedMap<String, Origin> origins(Unit unit, int target) {
+  private static SequencedMap<String, Origin> origins(
+      TargetPlan plan, Unit unit, int target) {
     SequencedMap<String, Origin> origins = new LinkedHashMap<>();
     for (Job job : unit.jobs()) {
       job.output(target)
@@ -233,7 +243,8 @@ public final class Manifest {
               output
                   .tensors()
                   .forEach(tensor ->
-                      origins.merge(tensor, Origin.of(job, output, tensor), Origin::and)));
+                      origins.merge(
+                          tensor, Origin.of(plan, job, output, tensor), Origin::and)));
     }
     return origins;
   }

@@ -8,7 +8,9 @@ import java.util.OptionalInt;
 import smelt.converter.recipe.MtpPolicy;
 import smelt.converter.recipe.Recipe;
 import smelt.converter.recipe.RecipeException;
+import smelt.calibrate.smooth.Pair;
 import smelt.converter.recipe.TargetSpec;
+import smelt.converter.target.Target;
 import smelt.formats.Problem;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.checkpoint.Leftover;
@@ -58,7 +60,25 @@ public final class Planner {
     return new Planner(source, checkpoint, recipe, summary, calibration).plan();
   }
 
+  /// Experts for a CPU are served beside a checkpoint of the same recipe, whose norm before the
+  /// experts they must fit.
+  private static void requireFittingHalves(Recipe recipe) {
+    boolean experts =
+        recipe.targets().stream().anyMatch(t -> t.target().kind() == Target.Kind.EXPERTS);
+    for (TargetSpec spec : recipe.targets()) {
+      boolean moved = spec.calibrated().smooth().contains(Pair.Kind.FEED_FORWARD_NORM);
+      if (experts && moved && spec.target().kind() == Target.Kind.CHECKPOINT) {
+        throw new RecipeException(
+            "recipe, target " + spec.name(),
+            "smooth: " + Pair.Kind.FEED_FORWARD_NORM.label() + " beside experts for a CPU",
+            "experts that read the norm as it is",
+            "remove that pair, or make the experts by a recipe of their own");
+      }
+    }
+  }
+
   private static void requireCalibration(Recipe recipe, boolean given) {
+    requireFittingHalves(recipe);
     if (recipe.needsCalibration() == given) {
       return;
     }

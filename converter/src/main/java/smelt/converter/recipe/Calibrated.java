@@ -7,6 +7,7 @@ import java.util.Optional;
 import java.util.Set;
 import smelt.calibrate.smooth.Pair;
 import smelt.formats.checkpoint.Weight;
+import smelt.formats.codec.Encoding;
 import tools.jackson.databind.node.ObjectNode;
 
 /// What of a target is chosen from a calibration, beside the weights.
@@ -45,6 +46,19 @@ public record Calibrated(
     return strongest().needsHessian();
   }
 
+  /// Whether a weight may hold other numbers than without calibration though its encoding stays.
+  ///
+  /// @param to how the target stores it
+  public boolean mayChange(Weight weight, Encoding to) {
+    boolean solved = !(to instanceof Encoding.Plain) && solver(weight) != Solver.ROUNDING;
+    return !smooth.isEmpty() || solved;
+  }
+
+  /// The strongest solver of any weight.
+  public Solver strongest() {
+    return solvers.stream().map(Rule::solver).max(Solver::compareTo).orElse(Solver.ROUNDING);
+  }
+
   /// The solver of a weight.
   public Solver solver(Weight weight) {
     return solvers.stream()
@@ -52,10 +66,6 @@ public record Calibrated(
         .map(Rule::solver)
         .findFirst()
         .orElse(Solver.ROUNDING);
-  }
-
-  private Solver strongest() {
-    return solvers.stream().map(Rule::solver).max(Solver::compareTo).orElse(Solver.ROUNDING);
   }
 
   /// What sets a folder apart from that of the same target without calibration.

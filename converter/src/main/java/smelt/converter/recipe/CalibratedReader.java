@@ -115,6 +115,10 @@ final class CalibratedReader {
       String why = "inputs were measured as they are without smoothing; take one of the two";
       refuse(fields, "solver", target, why);
       refuse(fields, "importance", target, why);
+      if (fields.node("activations").orElse(null) instanceof YamlNode.Scalar scalar
+          && scalar.text().equals("static")) {
+        refuse(fields, "activations", target, why);
+      }
     }
     if (target == Target.BF16) {
       refuse(fields, "smooth", target, "bf16 quantizes nothing");

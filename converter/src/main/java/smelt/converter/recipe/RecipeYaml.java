@@ -3,6 +3,7 @@ package smelt.converter.recipe;
 import java.util.List;
 import java.util.Locale;
 import smelt.converter.gguf.GgufTypes;
+import smelt.converter.gguf.LatentForm;
 
 /// Writes a recipe as YAML, one choice on a line, for people to read and `diff` to compare.
 public final class RecipeYaml {
@@ -24,10 +25,16 @@ public final class RecipeYaml {
   }
 
   private static void add(StringBuilder text, TargetSpec target) {
+    if (!target.calibrated().isNothing()) {
+      throw new IllegalArgumentException(target.name() + " is chosen from a calibration");
+    }
     text.append("  - target: ").append(target.target().label()).append('\n');
     switch (target.target().kind()) {
       case GGUF -> {
         GgufTypes types = target.gguf().types();
+        if (target.gguf().latent() == LatentForm.FUSED) {
+          text.append("    kv_b: fused\n");
+        }
         text.append("    type: ").append(lower(types.linear().name())).append('\n');
         if (!types.rules().isEmpty()) {
           text.append("    types:\n");

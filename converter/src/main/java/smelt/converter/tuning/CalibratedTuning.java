@@ -35,6 +35,9 @@ public final class CalibratedTuning implements Tuning {
   /// What reading a table takes: the code for it, its index, and a layer's figures.
   private static final long TABLE_BYTES = 48L << 20;
 
+  /// What a worker takes that reads of it.
+  private static final long TABLE_BYTES_OF_THREAD = 4L << 20;
+
   private final Plan plan;
   private final CalibrationTable table;
   private final int layers;
@@ -53,7 +56,7 @@ public final class CalibratedTuning implements Tuning {
     this.plan = plan;
     this.table = table;
     layers = ModelSpec.of(checkpoint).layerCount();
-    factors = new Factors(table, tools.compute(), tools.solve(), kept(tools.compute().threads()));
+    factors = new Factors(table, tools.compute(), tools.solve(), kept(plan, tools.compute().threads()));
     Map<String, Job> jobs = new HashMap<>();
     for (Unit unit : plan.units()) {
       unit.jobs().forEach(job -> jobs.put(job.weight().name(), job));
@@ -71,14 +74,14 @@ public final class CalibratedTuning implements Tuning {
     for (int t = 0; t < plan.targets().size(); t++) {
       Calibrated calibrated = plan.targets().get(t).spec().calibrated();
       if (!calibrated.isNothing()) {
-        bytes = Math.max(bytes, TABLE_BYTES);
+        bytes = Math.max(bytes, TABLE_BYTES + threads * TABLE_BYTES_OF_THREAD);
       }
       if (!calibrated.smooth().isEmpty()) {
         bytes = Math.addExact(bytes, Foldings.bytes(checkpoint, calibrated.smooth()));
       }
     }
     long columns = solvedColumns(plan);
-    return columns == 0 ? bytes : Math.addExact(bytes, Factors.bytes(columns, kept(threads)));
+    return columns == 0 ? bytes : Math.addExact(bytes, Factors.bytes(columns, kept(plan, threads)));
   }
 
   /// Columns of the widest weight that needs second moments.
@@ -97,9 +100,15 @@ public final class CalibratedTuning implements Tuning {
     return columns;
   }
 
-  /// Factors that are kept for so many threads.
-  static int kept(int threads) {
-    return threads + 1;
+  /// Factors that are kept for so many threads: each may have one of each kind in turn.
+  static int kept(Plan plan, int threads) {
+    long kinds =
+        plan.targets().stream()
+            .map(target -> target.spec().calibrated().strongest())
+            .filter(Solver::needsHessian)
+            .distinct()
+            .count();
+    return Math.toIntExact(threads * Math.max(1, kinds) + 1);
   }
 
   private Optional<Foldings> foldings(
@@ -142,7 +151,9 @@ public final class CalibratedTuning implements Tuning {
       case ROUNDING -> Optional.empty();
       case WEIGHTED -> weighted(site.get());
       case GPTQ_POOL -> gptq(new Factors.Key(pool(site.get()), false), site.get());
-      case GPTQ -> gptq(new Factors.Key(site.get(), true), site.get());
+      case GPTQ ->
+          gptq(
+              new Factors.Key(site.get(), site.get() instanceof Site.ExpertInput), site.get());
     };
   }
 

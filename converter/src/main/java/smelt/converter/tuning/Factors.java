@@ -77,11 +77,11 @@ final class Factors implements AutoCloseable {
   synchronized Optional<Tuning.Held> hold(Key key) throws IOException {
     Entry entry = entries.get(key);
     if (entry == null) {
+      makeRoom();
       Optional<Entry> made = make(key);
       if (made.isEmpty()) {
         return Optional.empty();
       }
-      makeRoom();
       entry = made.get();
       entries.put(key, entry);
     }

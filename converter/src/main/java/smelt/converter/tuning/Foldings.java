@@ -26,7 +26,7 @@ import smelt.formats.checkpoint.Weight;
 import smelt.formats.codec.Kernels;
 import smelt.formats.source.ModelSource;
 
-/// The factors of one target. Those of a pair are chosen when one of its weights is first asked
+/// The factors of one target, powers of two, so that what stays in BF16 keeps its bits. Those of a pair are chosen when one of its weights is first asked
 /// for: the pair's rounded weights are read for that, once more than for the conversion. A few
 /// pairs are kept, so a target's weights are to be asked for about in the order of the layers. Safe
 /// for several threads.
@@ -132,7 +132,7 @@ final class Foldings {
         columns.add(ColumnStats.read(weight, stream, kernels, sampled));
       }
     }
-    return Smoothing.choose(coupling, input.get(), columns, new Strength.Searched(), false)
+    return Smoothing.choose(coupling, input.get(), columns, new Strength.Searched(), true)
         .folding();
   }
 }

@@ -181,4 +181,50 @@ class CalibratedConvertTest {
             "plan", MODEL, "--recipe", "int8-smooth", "--json", "--calibration", table.toString());
     assertThat(plan.out()).contains("\"calibration\" : \"" + digest);
   }
+
+  @Test
+  void aFinishedConversionIsFoundFinished() throws IOException {
+    assertThat(convert("int8-smooth", "out", "--calibration", table.toString()).exit()).isZero();
+    Map<String, String> before = digests(folder.resolve("out"));
+    Program.Result again = convert("int8-smooth", "out", "--calibration", table.toString());
+    assertThat(again.exit()).as(again.err()).isZero();
+    assertThat(again.err()).contains("nothing to do");
+    assertThat(digests(folder.resolve("out"))).isEqualTo(before);
+  }
+
+  @Test
+  void refusesGptqWithoutItsSecondMoments() {
+    Path small = folder.resolve("small");
+    assertThat(
+            Program.run(
+                    "calibrate", MODEL, "--corpus", CORPUS, "--tokens", "64", "-o", small.toString())
+                .exit())
+        .isZero();
+    Program.Result result = convert("kt-amx-int4-gptq", "out", "--calibration", small.toString());
+    assertThat(result.exit()).isEqualTo(3);
+    assertThat(result.err()).contains("Hessians: none").contains("--hessians all");
+  }
+
+  @Test
+  void refusesStaticInputsOfASmoothedModelAndANormThatExpertsDoNotFollow() throws IOException {
+    Path fixed = recipe("  - {target: ascend-w8a8, smooth: usual, activations: static}\n");
+    Program.Result first = convert(fixed.toString(), "out", "--calibration", table.toString());
+    assertThat(first.exit()).isEqualTo(2);
+    assertThat(first.err()).contains("activations for ascend-w8a8");
+    Path halves =
+        recipe("  - {target: int8-channel, smooth: feed-forward-norm}\n  - kt-amx-int8\n");
+    Program.Result second = convert(halves.toString(), "out", "--calibration", table.toString());
+    assertThat(second.exit()).isEqualTo(2);
+    assertThat(second.err()).contains("feed-forward-norm beside experts");
+  }
+
+  @Test
+  void aSmoothedResultIsHeldToItsTextNotToEachWeight() {
+    assertThat(convert("int8-smooth", "out", "--calibration", table.toString()).exit()).isZero();
+    Program.Result result =
+        Program.run(
+            "verify", folder.resolve("out").toString(), "--against", MODEL, "--weights-only");
+    assertThat(result.err()).contains("the manifest says that the result is smoothed");
+    assertThat(result.out()).doesNotContain("weight SQNR   ");
+  }
 }
