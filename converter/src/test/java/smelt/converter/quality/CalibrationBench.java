@@ -5,15 +5,10 @@ import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.EnumSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
-import java.util.Set;
 import smelt.calibrate.smooth.OutlierModel;
-import smelt.calibrate.smooth.Pair;
-import smelt.calibrate.smooth.SmoothedModel;
-import smelt.calibrate.smooth.Strength;
 import smelt.converter.Program;
 import smelt.converter.SampleModel;
 import tools.jackson.databind.JsonNode;
@@ -30,32 +25,28 @@ public final class CalibrationBench {
   private static final String TOKENS = "8192";
   private static final String ABSMAX = "{target: kt-amx-int4, rule: upstream}";
 
-  /// What is done to a model before it is converted.
-  private enum Before {
-    NOTHING,
-    /// The pairs that are smoothed when nothing is said, with powers of two.
-    SMOOTHED,
-    /// The same with any factors.
-    SMOOTHED_FINELY,
-    /// All pairs, with powers of two.
-    SMOOTHED_EVERYWHERE,
-    /// A calibration table is made.
-    CALIBRATED
-  }
-
   /// A line of the table.
   ///
   /// @param target as a recipe gives it
-  private record Case(String label, String target, Before before) {}
+  /// @param calibrated whether it chooses by a calibration table
+  private record Case(String label, String target, boolean calibrated) {}
 
   private static final List<Case> CASES =
       List.of(
-          new Case("W8A8, naive", "int8-channel", Before.NOTHING),
-          new Case("W8A8, smoothed beforehand", "int8-channel", Before.SMOOTHED),
-          new Case("the same, any factors", "int8-channel", Before.SMOOTHED_FINELY),
-          new Case("the same, feed-forward norm too", "int8-channel", Before.SMOOTHED_EVERYWHERE),
-          new Case("INT4 experts, absmax", ABSMAX, Before.NOTHING),
-          new Case("INT4 experts, exact scale", "kt-amx-int4", Before.NOTHING));
+          new Case("W8A8, naive", "int8-channel", false),
+          new Case("W8A8, smoothed", "{target: int8-channel, smooth: usual}", true),
+          new Case(
+              "the same, feed-forward norm too",
+              "{target: int8-channel, smooth: [usual, feed-forward-norm]}",
+              true),
+          new Case("W8A8, dynamic, Ascend", "ascend-w8a8", false),
+          new Case(
+              "W8A8, attention static, Ascend", "{target: ascend-w8a8, activations: static}", true),
+          new Case("INT4 experts, absmax", ABSMAX, false),
+          new Case("INT4 experts, exact scale", "kt-amx-int4", false),
+          new Case("INT4 experts, weighted", "{target: kt-amx-int4, solver: weighted}", true),
+          new Case("INT4 experts, GPTQ pooled", "{target: kt-amx-int4, solver: gptq-pool}", true),
+          new Case("INT4 experts, GPTQ shrunk", "{target: kt-amx-int4, solver: gptq}", true));
 
   private final Path folder;
   private final String tokens;
@@ -88,9 +79,8 @@ public final class CalibrationBench {
   }
 
   private String row(String model, Case one, Path source) throws IOException {
-    Path from = prepared(model, one.before(), source);
     Path made = folder.resolve("made");
-    convert(from, one, made);
+    convert(source, one, made);
     Path report = folder.resolve("report.json");
     run(
         1,
@@ -107,33 +97,13 @@ public final class CalibrationBench {
     return row(model, one.label(), JsonMapper.shared().readTree(report.toFile()));
   }
 
-  /// A model that computes what `source` does.
-  private Path prepared(String model, Before before, Path source) throws IOException {
-    Set<Pair.Kind> all = EnumSet.allOf(Pair.Kind.class);
-    return switch (before) {
-      case NOTHING, CALIBRATED -> source;
-      case SMOOTHED -> smoothed(model + "-smoothed", source, Pair.Kind.usual(), true);
-      case SMOOTHED_FINELY -> smoothed(model + "-finely", source, Pair.Kind.usual(), false);
-      case SMOOTHED_EVERYWHERE -> smoothed(model + "-everywhere", source, all, true);
-    };
-  }
-
-  private Path smoothed(String name, Path source, Set<Pair.Kind> kinds, boolean exact)
-      throws IOException {
-    return SmoothedModel.write(
-        source,
-        CalibrationText.sequences(source),
-        new SmoothedModel.Wanted(kinds, new Strength.Searched(), exact),
-        folder.resolve(name));
-  }
-
   private void convert(Path from, Case one, Path made) throws IOException {
     Path recipe =
         Files.writeString(
             folder.resolve("recipe.yaml"), "name: bench\ntargets: [" + one.target() + "]\n");
     List<String> arguments = new ArrayList<>(List.of("convert", from.toString()));
     arguments.addAll(List.of("-o", made.toString(), "--recipe", recipe.toString()));
-    if (one.before() == Before.CALIBRATED) {
+    if (one.calibrated()) {
       arguments.addAll(List.of("--calibration", calibration(from).toString()));
     }
     run(0, arguments.toArray(String[]::new));
@@ -144,7 +114,18 @@ public final class CalibrationBench {
     Path table = folder.resolve(source.getFileName() + ".calibration");
     if (!Files.exists(table)) {
       String text = CalibrationText.FILE.toString();
-      run(0, "calibrate", source.toString(), "--corpus", text, "-o", table.toString());
+      run(
+          0,
+          "calibrate",
+          source.toString(),
+          "--corpus",
+          text,
+          "--tokens",
+          "16384",
+          "--hessians",
+          "all",
+          "-o",
+          table.toString());
     }
     return table;
   }
