@@ -132,8 +132,8 @@ public final class Calibration {
     return found.isOf(empty);
   }
 
-  /// Digest of what the table is made of, of the kernels, and of the stamps of the model's files: layers of another
-  /// work are not gone on with.
+  /// Digest of what the table is made of, of the kernels, and of the stamps of the model's files:
+  /// layers of another work are not gone on with.
   public String work() throws IOException {
     StringBuilder lines = new StringBuilder(Sha256.hex(empty.json())).append('\n');
     lines.append(compute.codec().name()).append('\n');

@@ -17,7 +17,8 @@ import smelt.formats.codec.KernelSet;
 /// prints how fast solvers are.
 class SolveSpeedTest {
 
-  /// Narrow vectors are several times as fast; a kernel that boxes its vectors is slower than scalar.
+  /// Narrow vectors are several times as fast; a kernel that boxes its vectors is slower than
+  /// scalar.
   private static final double LEAST = 2;
 
   private static final long PATIENCE_NANOS = 20_000_000_000L;

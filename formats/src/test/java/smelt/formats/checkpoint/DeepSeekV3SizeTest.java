@@ -94,8 +94,8 @@ class DeepSeekV3SizeTest {
     assertThat(256 * oneExpert).isEqualTo(11_277_041_664L);
   }
 
-  /// Opening takes about a second. Work that grows with the square of the tensors would take minutes,
-  /// which no busy machine hides.
+  /// Opening takes about a second. Work that grows with the square of the tensors would take
+  /// minutes, which no busy machine hides.
   @Test
   void opensWithoutQuadraticWork() throws IOException {
     Duration best = Duration.ofDays(1);
