@@ -11,6 +11,6 @@ interface AttentionBlock {
   ///
   /// @param normed input, one row a token of the span; its values are lost
   /// @param rope tables for the positions of the longest sequence
-  void add(int layer, Matrix normed, Span span, RopeTables rope, Activations activations)
+  void add(int layer, Matrix normed, Span span, RopeTables rope, LayerOptions options)
       throws IOException;
 }

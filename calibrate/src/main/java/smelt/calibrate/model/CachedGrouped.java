@@ -30,14 +30,14 @@ final class CachedGrouped implements CachedAttention {
     Matrix fresh = cache.rows(cache.rows() - n, n);
     Matrix keys = fresh.columns(0, width);
     Matrix query = parts.scratch().matrix(n, (long) grouped.heads() * grouped.headSize());
-    block.project(layer, normed, query, keys, fresh.columns(width, width), Activations.NONE);
+    block.project(layer, normed, query, keys, fresh.columns(width, width), LayerOptions.PLAIN);
     block.rotate(query, grouped.heads(), rope);
     block.rotate(keys, grouped.keyValueHeads(), rope);
     Matrix out = parts.scratch().matrix(n, query.cols());
     parts
         .compute()
         .attention(block.shape(), query, cache.columns(0, width), cache.columns(width, width), out);
-    parts.attention(layer, AttentionPart.O, out, normed, Activations.NONE);
+    parts.attention(layer, AttentionPart.O, out, normed, LayerOptions.PLAIN);
     parts.compute().add(normed, hidden);
   }
 }

@@ -52,7 +52,7 @@ final class CachedMla implements CachedAttention {
     Scratch scratch = parts.scratch();
     long n = normed.rows();
     Matrix query = scratch.matrix(n, (long) mla.heads() * mla.querySize());
-    block.query(layer, normed, query, Activations.NONE);
+    block.query(layer, normed, query, LayerOptions.PLAIN);
     fill(layer, normed, cache.rows(cache.rows() - n, n), rope);
     Matrix rotated = query.columns(mla.plainSize(), query.cols() - mla.plainSize());
     rotate(rotated, mla.heads(), mla.querySize(), rope);
@@ -68,13 +68,13 @@ final class CachedMla implements CachedAttention {
         means);
     Matrix values = scratch.matrix(n, (long) mla.heads() * mla.valueSize());
     values(keysAndValues, means, values);
-    parts.attention(layer, AttentionPart.O, values, normed, Activations.NONE);
+    parts.attention(layer, AttentionPart.O, values, normed, LayerOptions.PLAIN);
     compute.add(normed, hidden);
   }
 
   /// Writes the new tokens' part of the cache.
   private void fill(int layer, Matrix normed, Matrix fresh, RopeTables rope) throws IOException {
-    parts.attention(layer, AttentionPart.KV_A, normed, fresh, Activations.NONE);
+    parts.attention(layer, AttentionPart.KV_A, normed, fresh, LayerOptions.PLAIN);
     Matrix latent = fresh.columns(0, mla.latentRank());
     Matrix norm = parts.linears().vector(parts.weights().norm(layer, "self_attn.kv_a_layernorm"));
     parts.compute().rmsNorm(latent, norm, parts.spec().eps(), latent);
@@ -116,7 +116,7 @@ final class CachedMla implements CachedAttention {
               mla.valueSize(),
               means.columns((long) head * mla.latentRank(), mla.latentRank()),
               values.columns((long) head * mla.valueSize(), mla.valueSize()),
-              Activations.NONE);
+              LayerOptions.PLAIN);
     }
   }
 

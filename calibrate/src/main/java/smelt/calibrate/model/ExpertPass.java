@@ -56,6 +56,7 @@ final class ExpertPass {
     Matrix input = scratch.matrix(x.rows(), x.cols());
     compute.rmsNorm(x, norm, parts.spec().eps(), input);
     route(input, first, routing);
+    options.observer().routed(layer, input, first, routing);
     shared(input, sum);
     Assignment assignment = Assignment.of(routing, first, x.rows(), experts.rule().experts());
     for (int expert = 0; expert < experts.rule().experts(); expert++) {
@@ -75,7 +76,7 @@ final class ExpertPass {
   private void route(Matrix input, long first, Routing routing) throws IOException {
     long mark = parts.scratch().mark();
     Matrix logits = parts.scratch().matrix(input.rows(), experts.rule().experts());
-    parts.linears().multiply(parts.weights().router(layer), input, logits, options.activations());
+    parts.linears().multiply(parts.weights().router(layer), input, logits, options);
     for (long i = 0; i < input.rows(); i++) {
       long token = first + i;
       float[] own = row(logits, i);
@@ -103,8 +104,11 @@ final class ExpertPass {
     long mark = parts.scratch().mark();
     Matrix gate = parts.scratch().matrix(x.rows(), width);
     Matrix up = parts.scratch().matrix(x.rows(), width);
-    parts.linears().gated(unit, x, gate, up, options.activations());
+    parts.linears().gated(unit, x, gate, up, options);
     parts.scratch().release(mark);
+    if (options.isObserved()) {
+      options.observer().done(unit.all());
+    }
   }
 
   private static float[] row(Matrix matrix, long row) {

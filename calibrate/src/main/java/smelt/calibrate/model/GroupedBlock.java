@@ -27,14 +27,14 @@ final class GroupedBlock implements AttentionBlock {
   }
 
   @Override
-  public void add(int layer, Matrix normed, Span span, RopeTables rope, Activations activations)
+  public void add(int layer, Matrix normed, Span span, RopeTables rope, LayerOptions options)
       throws IOException {
     long n = span.tokens();
     long size = grouped.headSize();
     Matrix query = parts.scratch().matrix(n, grouped.heads() * size);
     Matrix keys = parts.scratch().matrix(n, grouped.keyValueHeads() * size);
     Matrix values = parts.scratch().matrix(n, keys.cols());
-    project(layer, normed, query, keys, values, activations);
+    project(layer, normed, query, keys, values, options);
     Matrix out = parts.scratch().matrix(n, query.cols());
     AttentionShape shape = shape();
     for (int s = span.first(); s < span.end(); s++) {
@@ -48,20 +48,20 @@ final class GroupedBlock implements AttentionBlock {
           span.rowsOf(s, values),
           span.rowsOf(s, out));
     }
-    parts.attention(layer, AttentionPart.O, out, normed, activations);
+    parts.attention(layer, AttentionPart.O, out, normed, options);
     compute.add(normed, span.hidden());
   }
 
   /// Queries, keys and values, normed but not rotated.
   void project(
-      int layer, Matrix normed, Matrix query, Matrix keys, Matrix values, Activations activations)
+      int layer, Matrix normed, Matrix query, Matrix keys, Matrix values, LayerOptions options)
       throws IOException {
     parts.attention(
         layer,
         List.of(AttentionPart.Q, AttentionPart.K, AttentionPart.V),
         normed,
         List.of(query, keys, values),
-        activations);
+        options);
     if (grouped.headNorms()) {
       normHeads(query, grouped.heads(), layer, "self_attn.q_norm");
       normHeads(keys, grouped.keyValueHeads(), layer, "self_attn.k_norm");

@@ -23,20 +23,21 @@ final class Linears {
   }
 
   /// `out = x * weightT`; `x` keeps its values.
-  void multiply(Weight weight, Matrix x, Matrix out, Activations activations) throws IOException {
-    multiply(List.of(weight), x, List.of(out), activations);
+  void multiply(Weight weight, Matrix x, Matrix out, LayerOptions options) throws IOException {
+    multiply(List.of(weight), x, List.of(out), options);
   }
 
   /// The same with several weights that read one input. It is rounded once for all that follow each
   /// other and round it alike.
-  void multiply(List<Weight> weights, Matrix x, List<Matrix> outs, Activations activations)
+  void multiply(List<Weight> weights, Matrix x, List<Matrix> outs, LayerOptions options)
       throws IOException {
+    options.observer().input(weights, x);
     long mark = scratch.mark();
     ActivationScheme held = new ActivationScheme.None();
     Matrix input = x;
     for (int i = 0; i < weights.size(); i++) {
       Weight weight = weights.get(i);
-      ActivationScheme scheme = activations.of(weight);
+      ActivationScheme scheme = options.activations().of(weight);
       if (!ofInput(scheme).equals(held)) {
         scratch.release(mark);
         held = ofInput(scheme);
@@ -47,12 +48,16 @@ final class Linears {
     scratch.release(mark);
   }
 
-  /// `out = x * weightT` with `rows` rows of the weight from `first` on.
+  /// `out = x * weightT` with `rows` rows of the weight from `first` on. The input is observed with
+  /// the first rows only.
   void multiplyRows(
-      Weight weight, long first, long rows, Matrix x, Matrix out, Activations activations)
+      Weight weight, long first, long rows, Matrix x, Matrix out, LayerOptions options)
       throws IOException {
+    if (options.isObserved() && first == 0) {
+      options.observer().input(List.of(weight), x);
+    }
     long mark = scratch.mark();
-    ActivationScheme scheme = activations.of(weight);
+    ActivationScheme scheme = options.activations().of(weight);
     product(weight, first, rows, scheme, rounding.round(scheme, x), out);
     scratch.release(mark);
   }
@@ -92,11 +97,11 @@ final class Linears {
   /// @param x input, and where the result goes
   /// @param gate memory for the first product, as wide as the unit
   /// @param up memory for the second
-  void gated(Gated unit, Matrix x, Matrix gate, Matrix up, Activations activations)
+  void gated(Gated unit, Matrix x, Matrix gate, Matrix up, LayerOptions options)
       throws IOException {
-    multiply(List.of(unit.gate(), unit.up()), x, List.of(gate, up), activations);
+    multiply(List.of(unit.gate(), unit.up()), x, List.of(gate, up), options);
     compute.siluMultiply(gate, up, gate);
-    multiply(unit.down(), gate, x, activations);
+    multiply(unit.down(), gate, x, options);
   }
 
   /// Some rows of a weight as numbers.

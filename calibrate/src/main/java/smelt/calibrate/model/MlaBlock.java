@@ -37,7 +37,7 @@ final class MlaBlock implements AttentionBlock {
   }
 
   @Override
-  public void add(int layer, Matrix normed, Span span, RopeTables rope, Activations activations)
+  public void add(int layer, Matrix normed, Span span, RopeTables rope, LayerOptions options)
       throws IOException {
     long n = span.tokens();
     Matrix query = scratch.matrix(n, (long) mla.heads() * mla.querySize());
@@ -48,11 +48,11 @@ final class MlaBlock implements AttentionBlock {
         List.of(partOfQuery(), AttentionPart.KV_A),
         normed,
         List.of(first, latent),
-        activations);
-    restOfQuery(layer, first, query, activations);
+        options);
+    restOfQuery(layer, first, query, options);
     rotate(span, query, latent.columns(mla.latentRank(), mla.rotatedSize()), rope);
     Matrix both = scratch.matrix(n, (long) mla.heads() * (mla.plainSize() + mla.valueSize()));
-    keysAndValues(layer, latent, both, activations);
+    keysAndValues(layer, latent, both, options);
     Matrix keys = scratch.matrix(n, query.cols());
     Matrix values = scratch.matrix(n, (long) mla.heads() * mla.valueSize());
     split(both, latent, keys, values);
@@ -68,15 +68,15 @@ final class MlaBlock implements AttentionBlock {
           span.rowsOf(s, values),
           span.rowsOf(s, out));
     }
-    parts.attention(layer, AttentionPart.O, out, normed, activations);
+    parts.attention(layer, AttentionPart.O, out, normed, options);
     compute.add(normed, span.hidden());
   }
 
   /// The heads' queries, not rotated yet.
-  void query(int layer, Matrix normed, Matrix query, Activations activations) throws IOException {
+  void query(int layer, Matrix normed, Matrix query, LayerOptions options) throws IOException {
     Matrix first = firstOfQuery(query);
-    parts.attention(layer, partOfQuery(), normed, first, activations);
-    restOfQuery(layer, first, query, activations);
+    parts.attention(layer, partOfQuery(), normed, first, options);
+    restOfQuery(layer, first, query, options);
   }
 
   private AttentionPart partOfQuery() {
@@ -90,21 +90,21 @@ final class MlaBlock implements AttentionBlock {
         : query;
   }
 
-  private void restOfQuery(int layer, Matrix first, Matrix query, Activations activations)
+  private void restOfQuery(int layer, Matrix first, Matrix query, LayerOptions options)
       throws IOException {
     if (mla.queryRank().isPresent()) {
       Matrix norm = linears.vector(weights.norm(layer, "self_attn.q_a_layernorm"));
       compute.rmsNorm(first, norm, spec.eps(), first);
-      parts.attention(layer, AttentionPart.Q_B, first, query, activations);
+      parts.attention(layer, AttentionPart.Q_B, first, query, options);
     }
   }
 
-  private void keysAndValues(int layer, Matrix latent, Matrix both, Activations activations)
+  private void keysAndValues(int layer, Matrix latent, Matrix both, LayerOptions options)
       throws IOException {
     Matrix low = latent.columns(0, mla.latentRank());
     Matrix norm = linears.vector(weights.norm(layer, "self_attn.kv_a_layernorm"));
     compute.rmsNorm(low, norm, spec.eps(), low);
-    parts.attention(layer, AttentionPart.KV_B, low, both, activations);
+    parts.attention(layer, AttentionPart.KV_B, low, both, options);
   }
 
   private void rotate(Span span, Matrix query, Matrix key, RopeTables rope) {

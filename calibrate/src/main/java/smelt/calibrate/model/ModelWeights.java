@@ -1,7 +1,10 @@
 package smelt.calibrate.model;
 
+import java.util.Arrays;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.checkpoint.Projection;
@@ -38,6 +41,14 @@ final class ModelWeights {
 
   Weight attention(int layer, AttentionPart part) {
     return require(new TensorRole.Attention(layer, part));
+  }
+
+  /// All linears of a layer's attention.
+  List<Weight> attention(int layer) {
+    return Arrays.stream(AttentionPart.values())
+        .map(part -> byRole.get(new TensorRole.Attention(layer, part)))
+        .filter(Objects::nonNull)
+        .toList();
   }
 
   Optional<Weight> attentionBias(int layer, AttentionPart part) {
@@ -90,5 +101,9 @@ final class ModelWeights {
   }
 
   /// The three weights of a gated linear unit.
-  record Gated(Weight gate, Weight up, Weight down) {}
+  record Gated(Weight gate, Weight up, Weight down) {
+    List<Weight> all() {
+      return List.of(gate, up, down);
+    }
+  }
 }

@@ -14,20 +14,20 @@ record Parts(
 
   /// A linear of attention, with its bias if it has one. The bias stays in scratch memory: the
   /// caller releases it.
-  void attention(int layer, AttentionPart part, Matrix x, Matrix out, Activations activations)
+  void attention(int layer, AttentionPart part, Matrix x, Matrix out, LayerOptions options)
       throws IOException {
-    attention(layer, List.of(part), x, List.of(out), activations);
+    attention(layer, List.of(part), x, List.of(out), options);
   }
 
   /// The same for linears that read one input.
   void attention(
-      int layer, List<AttentionPart> own, Matrix x, List<Matrix> outs, Activations activations)
+      int layer, List<AttentionPart> own, Matrix x, List<Matrix> outs, LayerOptions options)
       throws IOException {
     List<Weight> linear = own.stream().map(part -> weights.attention(layer, part)).toList();
-    linears.multiply(linear, x, outs, activations);
+    linears.multiply(linear, x, outs, options);
     for (int i = 0; i < own.size(); i++) {
       Optional<Weight> bias = weights.attentionBias(layer, own.get(i));
-      if (bias.isPresent() && !isAdded(activations.of(linear.get(i)))) {
+      if (bias.isPresent() && !isAdded(options.activations().of(linear.get(i)))) {
         compute.addRow(linears.vector(bias.get()), outs.get(i));
       }
     }

@@ -178,7 +178,7 @@ public final class ReferenceModel implements AutoCloseable {
   public Optional<Routing> layer(int layer, TokenBatch batch, LayerOptions options)
       throws IOException {
     checkLengths(batch);
-    attend(layer, batch, options.activations());
+    attend(layer, batch, options);
     return feedForward(layer, batch, options);
   }
 
@@ -188,7 +188,7 @@ public final class ReferenceModel implements AutoCloseable {
     Optional<Routing> routing =
         switch (spec.layers().get(layer)) {
           case FeedForward.Dense dense -> {
-            dense(layer, dense, batch, options.activations());
+            dense(layer, dense, batch, options);
             yield Optional.empty();
           }
           case FeedForward.Experts experts -> Optional.of(experts(layer, experts, batch, options));
@@ -197,7 +197,7 @@ public final class ReferenceModel implements AutoCloseable {
     return routing;
   }
 
-  private void attend(int layer, TokenBatch batch, Activations activations) throws IOException {
+  private void attend(int layer, TokenBatch batch, LayerOptions options) throws IOException {
     int first = 0;
     while (first < batch.sequences()) {
       Span span = new Span(batch, first, first + 1);
@@ -209,9 +209,12 @@ public final class ReferenceModel implements AutoCloseable {
       Matrix normed = scratch.matrix(span.tokens(), spec.hidden());
       compute.rmsNorm(span.hidden(), norm, spec.eps(), normed);
       RopeTables rope = RopeTables.of(spec.rope(), span.longest(), scratch);
-      attention.add(layer, normed, span, rope, activations);
+      attention.add(layer, normed, span, rope, options);
       scratch.release(mark);
       first = span.end();
+    }
+    if (options.isObserved()) {
+      options.observer().done(weights.attention(layer));
     }
   }
 
@@ -219,7 +222,7 @@ public final class ReferenceModel implements AutoCloseable {
     return needs.attention(span.tokens(), span.longest()) <= scratch.free();
   }
 
-  private void dense(int layer, FeedForward.Dense dense, TokenBatch batch, Activations activations)
+  private void dense(int layer, FeedForward.Dense dense, TokenBatch batch, LayerOptions options)
       throws IOException {
     long mark = scratch.mark();
     Matrix norm = linears.vector(weights.norm(layer, "post_attention_layernorm"));
@@ -231,11 +234,14 @@ public final class ReferenceModel implements AutoCloseable {
       compute.rmsNorm(x, norm, spec.eps(), input);
       Matrix gate = scratch.matrix(x.rows(), dense.width());
       Matrix up = scratch.matrix(x.rows(), dense.width());
-      linears.gated(weights.dense(layer), input, gate, up, activations);
+      linears.gated(weights.dense(layer), input, gate, up, options);
       compute.add(input, x);
       scratch.release(chunk);
     }
     scratch.release(mark);
+    if (options.isObserved()) {
+      options.observer().done(weights.dense(layer).all());
+    }
   }
 
   private Routing experts(
@@ -285,7 +291,7 @@ public final class ReferenceModel implements AutoCloseable {
           rows,
           hidden.rows(first, count),
           out.rows(first, count),
-          options.activations());
+          options);
     }
   }
 

@@ -1,0 +1,37 @@
+package smelt.calibrate.model;
+
+import java.io.IOException;
+import java.util.List;
+import smelt.calibrate.math.Matrix;
+import smelt.formats.checkpoint.Weight;
+
+/// Watches what goes into the linears of a model while it runs. Nothing of the run depends on it.
+///
+/// All methods are called on the thread that runs the model. Matrices are valid during the call and
+/// must not be changed. The tokens of a call follow those of the call before for the same weights;
+/// how many a call has depends on memory.
+@FunctionalInterface
+public interface Observer {
+
+  /// Watches nothing.
+  Observer NONE = (_, _) -> {};
+
+  /// What goes into weights that read the same numbers, before any rounding; once for each token.
+  ///
+  /// @param weights whole linears, never some of their rows. The head of a model that ties it to
+  ///   its embedding is that embedding
+  /// @param x `[tokens, columns of each weight]`
+  void input(List<Weight> weights, Matrix x) throws IOException;
+
+  /// What the router of a layer chose, after its own `input`, and before any expert runs.
+  ///
+  /// @param input what the router read, and every expert will read of it: row `i` is that of token
+  ///   `firstToken + i` of the batch
+  /// @param routing filled for these tokens and those before
+  default void routed(int layer, Matrix input, long firstToken, Routing routing)
+      throws IOException {}
+
+  /// The weights of a part of a layer have been multiplied with all tokens that are at hand: those
+  /// of attention, of a dense unit, of the shared expert or of one routed expert.
+  default void done(List<Weight> weights) throws IOException {}
+}

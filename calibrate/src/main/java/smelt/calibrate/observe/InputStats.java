@@ -1,0 +1,65 @@
+package smelt.calibrate.observe;
+
+/// What was seen at a site, over all tokens that passed there.
+public final class InputStats {
+
+  private final long tokens;
+  private final float min;
+  private final float max;
+  private final float[] channelAbsmax;
+  private final float[] channelMeanSquare;
+
+  /// @param tokens how many
+  /// @param min the smallest number of all, at most 0
+  /// @param max the largest number of all, at least 0
+  /// @param channelAbsmax largest magnitude of each channel; copied
+  /// @param channelMeanSquare mean of the square of each channel, 0 without tokens; copied
+  public InputStats(
+      long tokens, float min, float max, float[] channelAbsmax, float[] channelMeanSquare) {
+    if (tokens < 0 || !(min <= 0) || !(max >= 0)) {
+      throw new IllegalArgumentException(tokens + " tokens from " + min + " to " + max);
+    }
+    if (channelAbsmax.length != channelMeanSquare.length) {
+      throw new IllegalArgumentException(
+          channelAbsmax.length + " and " + channelMeanSquare.length + " channels");
+    }
+    this.tokens = tokens;
+    this.min = min;
+    this.max = max;
+    this.channelAbsmax = channelAbsmax.clone();
+    this.channelMeanSquare = channelMeanSquare.clone();
+  }
+
+  public long tokens() {
+    return tokens;
+  }
+
+  /// The smallest number of all channels, at most 0.
+  public float min() {
+    return min;
+  }
+
+  /// The largest number of all channels, at least 0.
+  public float max() {
+    return max;
+  }
+
+  public int channels() {
+    return channelAbsmax.length;
+  }
+
+  /// Largest magnitude of all channels.
+  public float absmax() {
+    return Math.max(max, -min);
+  }
+
+  /// A copy of the largest magnitudes.
+  public float[] channelAbsmax() {
+    return channelAbsmax.clone();
+  }
+
+  /// A copy of the mean squares.
+  public float[] channelMeanSquare() {
+    return channelMeanSquare.clone();
+  }
+}
