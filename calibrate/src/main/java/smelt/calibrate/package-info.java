@@ -1,3 +1,2 @@
-/// Which numbers to choose: the reference model, observers, scale search. Empty so far: the codecs
-/// choose their scales from the weights alone.
+/// Which numbers to choose: the reference model, what it shows of a model's inputs, smoothing.
 package smelt.calibrate;

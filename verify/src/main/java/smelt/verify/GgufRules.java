@@ -65,6 +65,11 @@ final class GgufRules {
             "every tensor has a type that files hold weights in",
             GgufRules::typesServed),
         rule(
+            "gguf-interleaved-rows",
+            "headers",
+            "rows are interleaved where a CPU multiplies with them, for the engine that reads them",
+            GgufRules::interleavedRows),
+        rule(
             "gguf-vectors-f32",
             "headers",
             "norms, biases and routers are F32",
@@ -268,6 +273,32 @@ final class GgufRules {
             "no engine has kernels for weights of this type");
       }
     }
+  }
+
+  private static void interleavedRows(GgufFacts gguf, Facts facts, Findings out) {
+    List<GgufParts.Located> interleaved =
+        gguf.parts().tensors().stream()
+            .filter(located -> located.tensor().type().interleavedRows() > 1)
+            .toList();
+    if (interleaved.isEmpty()) {
+      out.skip("no tensor has interleaved rows");
+      return;
+    }
+    for (GgufParts.Located located : interleaved) {
+      if (located.tensor().name().equals(EMBEDDING)) {
+        out.fail(
+            GgufFacts.where(located),
+            located.tensor().type().name(),
+            "a type whose rows stand alone",
+            "the engine takes single rows of it, and would take parts of others");
+      }
+    }
+    GgufTensor first = interleaved.getFirst().tensor();
+    out.note(
+        gguf.parts().location(),
+        interleaved.size() + " tensors, the first " + first.name() + " in " + first.type(),
+        "to be served by ik_llama.cpp, these tensors on a CPU",
+        "llama.cpp stops at the type's number; no GPU computes with it");
   }
 
   private static void vectorsF32(GgufFacts gguf, Facts facts, Findings out) {

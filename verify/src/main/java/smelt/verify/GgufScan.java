@@ -92,7 +92,7 @@ final class GgufScan {
       throws IOException {
     GgmlType type = located.tensor().type();
     CRC32C crc = new CRC32C();
-    long step = (long) CHUNK / type.blockBytes() * type.blockBytes();
+    long step = (long) CHUNK / type.groupBytes() * type.groupBytes();
     Optional<Long> broken = Optional.empty();
     long bytes = located.tensor().bytes();
     for (long at = 0; at < bytes; at += step) {
@@ -103,7 +103,7 @@ final class GgufScan {
       if (broken.isEmpty()) {
         OptionalLong block = BlockScales.firstNonFinite(type, chunk);
         if (block.isPresent()) {
-          broken = Optional.of(at / type.blockBytes() + block.getAsLong());
+          broken = Optional.of(at / type.groupBytes() + block.getAsLong());
         }
       }
     }

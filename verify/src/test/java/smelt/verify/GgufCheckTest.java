@@ -144,6 +144,36 @@ class GgufCheckTest {
   }
 
   @Test
+  void saysWhoReadsInterleavedRows() throws IOException {
+    GgufFixture made = GgufFixture.llama();
+    made.tensor("blk.0.ffn_up.weight", GgmlType.Q8_0_R8, 64, 96);
+    Finding note = check(made.write(folder)).findings().getFirst();
+    assertThat(note.severity()).isEqualTo(Severity.NOTE);
+    assertThat(note.text()).contains("blk.0.ffn_up.weight in Q8_0_R8").contains("ik_llama.cpp");
+  }
+
+  @Test
+  void namesAnEmbeddingWhoseRowsAreInterleaved() throws IOException {
+    GgufFixture made = GgufFixture.llama();
+    made.tensor("token_embd.weight", GgmlType.Q4_0_R8, 64, 8);
+    made.metadata.keySet().removeIf(key -> key.startsWith("tokenizer."));
+    made.tensor("output.weight", GgmlType.F32, 64, 8);
+    assertFails(made.write(folder), "gguf-interleaved-rows", "Q4_0_R8");
+  }
+
+  /// The first scale of the second group of a tensor: the eight of the first are sound.
+  @Test
+  void findsABrokenScaleAmongInterleavedRows() throws IOException {
+    GgufFixture made = GgufFixture.llama();
+    made.tensor("blk.0.ffn_up.weight", GgmlType.Q8_0_R8, 64, 96);
+    made.write(folder, "blk.0.ffn_up.weight", 8 * 34 + 14, 0x7C00);
+    assertThat(check(folder).findings())
+        .filteredOn(finding -> finding.rule().equals("gguf-values-finite"))
+        .singleElement()
+        .satisfies(finding -> assertThat(finding.text()).contains("block 1"));
+  }
+
+  @Test
   void namesTypesThatHoldNoWeights() throws IOException {
     GgufFixture made = GgufFixture.llama();
     made.tensor("blk.0.ffn_up.weight", GgmlType.Q8_1, 64, 96);

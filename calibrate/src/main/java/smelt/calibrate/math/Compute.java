@@ -4,6 +4,7 @@ import static smelt.calibrate.math.Matrix.F32;
 
 import java.lang.foreign.MemorySegment;
 import java.util.Objects;
+import java.util.function.IntConsumer;
 import smelt.formats.codec.Encoding;
 import smelt.formats.codec.Kernels;
 import smelt.formats.codec.Tile;
@@ -62,6 +63,11 @@ public final class Compute implements AutoCloseable {
 
   public int threads() {
     return workers.threads();
+  }
+
+  /// Does the tasks `0` to `tasks - 1` of some other operation on these threads, each task by one.
+  public void each(int tasks, IntConsumer task) {
+    workers.run(tasks, (number, _) -> task.accept(number));
   }
 
   /// Bytes of memory that this keeps for products of up to `tokens` rows with weights of up to

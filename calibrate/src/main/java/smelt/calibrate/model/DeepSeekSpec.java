@@ -94,6 +94,7 @@ final class DeepSeekSpec {
       }
       case "greedy", "group_limited_greedy" -> {
         requireScoring(config, method, "softmax");
+        requireOneOfBoth(renormalised, factor);
         yield new RoutingRule.Softmax(experts, chosen, groups, kept, renormalised, factor);
       }
       default ->
@@ -101,6 +102,16 @@ final class DeepSeekSpec {
               ModelConfig.FILE + ": topk_method " + method,
               "noaux_tc, greedy and group_limited_greedy are");
     };
+  }
+
+  /// DeepSeek-V2's published code leaves the factor out where it divides by the sum; runtimes apply
+  /// both.
+  private static void requireOneOfBoth(boolean renormalised, double factor) {
+    if (renormalised && factor != 1) {
+      throw new UnsupportedException(
+          ModelConfig.FILE + ": norm_topk_prob with routed_scaling_factor " + factor,
+          "softmax routing is supported with one of both, since runtimes disagree about the other");
+    }
   }
 
   private static void requireScoring(ModelConfig config, String method, String scoring) {

@@ -28,13 +28,17 @@ public sealed interface RoutingRule {
   }
 
   /// Softmax over all logits. A group is as good as its best score. The weight is the score,
-  /// divided by the sum over the chosen ones when `renormalised`, else times `factor`. DeepSeek-V2
-  /// `greedy` (one group) and `group_limited_greedy`, Qwen3-MoE, Mixtral.
+  /// divided by the sum over the chosen ones when `renormalised`, which leaves no room for a
+  /// `factor` but 1, else times `factor`. DeepSeek-V2 `greedy` (one group) and
+  /// `group_limited_greedy`, Qwen3-MoE, Mixtral.
   record Softmax(
       int experts, int chosen, int groups, int keptGroups, boolean renormalised, double factor)
       implements RoutingRule {
     public Softmax {
       check(experts, chosen, groups, keptGroups);
+      if (renormalised && factor != 1) {
+        throw new IllegalArgumentException("renormalised, times " + factor);
+      }
     }
   }
 

@@ -19,11 +19,11 @@ import smelt.formats.source.SourceFiles;
 ///
 /// A tile of a block encoding either begins at a row of blocks or lies inside one, so its first
 /// scales are those of its first row.
-final class WeightStream implements AutoCloseable {
+public final class WeightStream implements AutoCloseable {
 
   /// What is done with a tile that begins at row `row` of what was asked for.
   @FunctionalInterface
-  interface TileUse {
+  public interface TileUse {
     void use(Tile tile, long row) throws IOException;
   }
 
@@ -31,29 +31,33 @@ final class WeightStream implements AutoCloseable {
   private final MemorySegment buffer;
   private long bytesRead;
 
-  WeightStream(ModelSource source, MemorySegment buffer) {
+  /// @param source stays open until this is closed
+  /// @param buffer at least [#leastBuffer] of every weight that is read
+  public WeightStream(ModelSource source, MemorySegment buffer) {
     this.files = new SourceFiles(source);
     this.buffer = buffer;
   }
 
   /// Bytes of buffer without which a weight cannot be read: a row of its blocks, or one row. Of
   /// blocks as high as the weight one row will do.
-  static long leastBuffer(Weight weight) {
+  public static long leastBuffer(Weight weight) {
     Grid grid = Grid.of(weight);
     return grid.blockRows() < rows(weight) ? grid.blockRowBytes() : grid.leastBytes();
   }
 
-  static long rows(Weight weight) {
+  /// Rows of a weight; a vector is one.
+  public static long rows(Weight weight) {
     return weight.shape().rank() == 2 ? weight.shape().dim(0) : 1;
   }
 
-  static long cols(Weight weight) {
+  /// Numbers of a row.
+  public static long cols(Weight weight) {
     return weight.shape().rank() == 2 ? weight.shape().dim(1) : weight.shape().elements();
   }
 
   /// Reads rows `first` to `first + count` of a weight, in order, in as few tiles as the buffer
   /// allows.
-  void read(Weight weight, long first, long count, TileUse use) throws IOException {
+  public void read(Weight weight, long first, long count, TileUse use) throws IOException {
     Objects.checkFromIndexSize(first, count, rows(weight));
     Grid grid = Grid.of(weight);
     long row = first;
@@ -112,7 +116,7 @@ final class WeightStream implements AutoCloseable {
   }
 
   /// @throws smelt.formats.BadInputException if a file that was read has changed since
-  void checkUnchanged() throws IOException {
+  public void checkUnchanged() throws IOException {
     files.checkUnchanged();
   }
 

@@ -48,6 +48,7 @@ class ModelSpecTest {
           llama     | {"rope_scaling": {"type": "yarn", "factor": 2.0, "truncate": false}} | truncate
           llama     | {"partial_rotary_factor": 0.5}                                       | partial_rotary_factor
           qwen2     | {"use_mrope": true}                                                  | use_mrope
+          deepseek-v2 | {"norm_topk_prob": true}                                           | norm_topk_prob with routed_scaling_factor 4.0
           mixtral   | {"hidden_act": "gelu"}                                               | gelu
           """)
   void refusesWhatItDoesNotCompute(String model, String change, String named) throws IOException {

@@ -26,6 +26,9 @@ class PerplexityTest {
     Windows windows = Windows.few(golden);
     double expected = figure(golden, variant, "ppl_small");
     double found = windows.perplexity(SampleRun.of(model(sample), windows.inputs()).logits());
+    System.out.printf(
+        "%s: perplexity %.6f on 32 windows, golden %.6f, %.4f %% off%n",
+        sample, found, expected, 100 * (found / expected - 1));
     assertThat(found).isCloseTo(expected, within(TOLERANCE * expected));
   }
 

@@ -69,12 +69,14 @@ class RouterTest {
   }
 
   @Test
-  void aSoftmaxIsScaledOnlyWhenItIsNotRenormalised() {
+  void aSoftmaxIsEitherScaledOrRenormalised() {
     float[] logits = {(float) Math.log(0.5), (float) Math.log(0.3), (float) Math.log(0.2)};
     Routing scaled = choose(new Softmax(3, 2, 1, 1, false, 16), new float[0], logits);
     assertThat(weights(scaled)).containsExactly(new double[] {8, 4.8}, within(1e-5));
-    Routing renormalised = choose(new Softmax(3, 2, 1, 1, true, 16), new float[0], logits);
+    Routing renormalised = choose(new Softmax(3, 2, 1, 1, true, 1), new float[0], logits);
     assertThat(weights(renormalised)).containsExactly(new double[] {0.625, 0.375}, within(1e-6));
+    assertThatThrownBy(() -> new Softmax(3, 2, 1, 1, true, 16))
+        .isInstanceOf(IllegalArgumentException.class);
   }
 
   @Test

@@ -53,13 +53,28 @@ record Windows(List<int[]> inputs, List<int[]> targets) {
   static double divergence(float[][] p, float[][] q) {
     double sum = 0;
     for (int i = 0; i < p.length; i++) {
-      double[] lp = logSoftmax(p[i]);
-      double[] lq = logSoftmax(q[i]);
-      for (int v = 0; v < lp.length; v++) {
-        sum += Math.exp(lp[v]) * (lp[v] - lq[v]);
-      }
+      sum += divergence(p[i], q[i]);
     }
     return sum / p.length;
+  }
+
+  /// The same for each window by itself.
+  static double[] divergences(float[][] p, float[][] q) {
+    double[] means = new double[p.length / SIZE];
+    for (int i = 0; i < p.length; i++) {
+      means[i / SIZE] += divergence(p[i], q[i]) / SIZE;
+    }
+    return means;
+  }
+
+  private static double divergence(float[] p, float[] q) {
+    double[] lp = logSoftmax(p);
+    double[] lq = logSoftmax(q);
+    double sum = 0;
+    for (int v = 0; v < lp.length; v++) {
+      sum += Math.exp(lp[v]) * (lp[v] - lq[v]);
+    }
+    return sum;
   }
 
   private static double[] logSoftmax(float[] logits) {

@@ -2,11 +2,13 @@ package smelt.converter.cli;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
+import smelt.calibrate.observe.CalibrationTable;
 import smelt.converter.plan.Plan;
 import smelt.converter.plan.Planner;
 import smelt.converter.recipe.Recipe;
@@ -47,6 +49,10 @@ public final class ConvertCommand implements Callable<Integer> {
 
   @Mixin private KernelOption kernels;
 
+  @Mixin private CalibrationOption calibration;
+
+  @Mixin private DeviceOption device;
+
   @Mixin private RunOptions run;
 
   @Mixin private QuietOption quiet;
@@ -69,6 +75,7 @@ public final class ConvertCommand implements Callable<Integer> {
             terminal,
             interruption,
             kernels.chosen(),
+            device,
             run,
             quiet,
             json,
@@ -78,9 +85,16 @@ public final class ConvertCommand implements Callable<Integer> {
         ModelSource source = Models.open(model)) {
       OutputFolder.refuseOverlap(output, model);
       Checkpoint checkpoint = Models.toConvert(source);
-      Plan plan = Planner.plan(source, checkpoint, wanted);
+      Optional<CalibrationTable> table = calibration.open(checkpoint, source);
+      Plan plan =
+          Planner.plan(source, checkpoint, wanted, table.map(CalibrationTable::digest));
       ZeroOffsets.require(source, checkpoint);
-      execution.carryOut(source, plan, output, watched);
+      execution.carryOut(
+          source,
+          plan,
+          table.map(t -> new CalibratedPlan(plan, checkpoint, source, t)),
+          output,
+          watched);
     }
     return ExitCode.OK.code();
   }

@@ -1,8 +1,6 @@
 package smelt.converter.cli;
 
 import java.io.IOException;
-import java.lang.foreign.Arena;
-import java.lang.foreign.SymbolLookup;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -13,6 +11,8 @@ import java.util.concurrent.Callable;
 import java.util.function.Supplier;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import smelt.calibrate.cuda.CudaProbe;
+import smelt.calibrate.cuda.CudaState;
 import smelt.converter.ByteSize;
 import smelt.converter.Version;
 import smelt.formats.codec.Kernels;
@@ -26,7 +26,6 @@ import tools.jackson.databind.node.ObjectNode;
     description = "Show what this machine offers: Java, vector width, memory, GPU driver, disk.")
 public final class DoctorCommand implements Callable<Integer> {
 
-  private static final String CUDA_DRIVER = "libcuda.so.1";
   private static final String VECTOR_MODULE = "jdk.incubator.vector";
 
   private record Finding(String key, String label, Object value, String text) {}
@@ -76,13 +75,13 @@ public final class DoctorCommand implements Callable<Integer> {
     findings.add(size("memory_total", "Memory", machine().getTotalMemorySize(), " in all"));
     findings.add(size("memory_free", "", machine().getFreeMemorySize(), " unused"));
     findings.add(size("heap_limit", "Java heap", Runtime.getRuntime().maxMemory(), " at most"));
-    boolean driver = hasCudaDriver();
+    CudaState gpu = CudaProbe.probe();
     findings.add(
-        new Finding(
-            "cuda_driver",
-            "GPU driver",
-            driver,
-            driver ? CUDA_DRIVER + " is there" : "none (" + CUDA_DRIVER + " not found)"));
+        new Finding("cuda_driver", "GPU", !(gpu instanceof CudaState.NoDriver), gpu.text()));
+    if (gpu instanceof CudaState.Ready ready) {
+      findings.add(size("gpu_memory_total", "GPU memory", ready.totalBytes(), " in all"));
+      findings.add(size("gpu_memory_free", "", ready.freeBytes(), " free"));
+    }
     Path here = Path.of("").toAbsolutePath();
     long free = Files.getFileStore(here).getUsableSpace();
     findings.add(size("disk_free", "Disk", free, " free in " + here));
@@ -91,17 +90,6 @@ public final class DoctorCommand implements Callable<Integer> {
 
   private static com.sun.management.OperatingSystemMXBean machine() {
     return ManagementFactory.getPlatformMXBean(com.sun.management.OperatingSystemMXBean.class);
-  }
-
-  /// Only whether the driver's library can be loaded; devices are asked when one is used.
-  @SuppressWarnings("restricted")
-  private static boolean hasCudaDriver() {
-    try (Arena arena = Arena.ofConfined()) {
-      SymbolLookup.libraryLookup(CUDA_DRIVER, arena);
-      return true;
-    } catch (IllegalArgumentException _) {
-      return false;
-    }
   }
 
   private static Finding text(String key, String label, String value) {

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.stream.IntStream;
 import smelt.converter.ByteSize;
@@ -16,8 +17,10 @@ import smelt.converter.run.AnonymousMemory;
 import smelt.converter.run.Conversion;
 import smelt.converter.run.DiskSpace;
 import smelt.converter.run.MemoryPlan;
+import smelt.converter.run.Offload;
 import smelt.converter.run.OutputFolder;
 import smelt.converter.run.StopSignal;
+import smelt.converter.tuning.Tuning;
 import smelt.formats.codec.Kernels;
 import smelt.formats.source.ModelSource;
 import tools.jackson.databind.node.JsonNodeFactory;
@@ -30,6 +33,7 @@ final class Execution {
   private final String command;
   private final Terminal terminal;
   private final Kernels kernels;
+  private final DeviceOption device;
   private final RunOptions run;
   private final QuietOption quiet;
   private final JsonOption json;
@@ -45,6 +49,7 @@ final class Execution {
       Terminal terminal,
       Interruption interruption,
       Kernels kernels,
+      DeviceOption device,
       RunOptions run,
       QuietOption quiet,
       JsonOption json,
@@ -52,6 +57,7 @@ final class Execution {
     this.command = command;
     this.terminal = terminal;
     this.kernels = kernels;
+    this.device = device;
     this.run = run;
     this.quiet = quiet;
     this.json = json;
@@ -64,21 +70,51 @@ final class Execution {
   /// @param watched measures from before the source was opened
   void carryOut(ModelSource source, Plan plan, Path output, AnonymousMemory watched)
       throws IOException, InterruptedException {
-    MemoryPlan memory = MemoryPlan.of(plan, run.threads(), run.memory());
+    carryOut(source, plan, Optional.empty(), output, watched);
+  }
+
+  /// Runs a plan to its end, with what a calibration says.
+  ///
+  /// @param watched measures from before the source was opened
+  void carryOut(
+      ModelSource source,
+      Plan plan,
+      Optional<CalibratedPlan> calibrated,
+      Path output,
+      AnonymousMemory watched)
+      throws IOException, InterruptedException {
+    MemoryPlan memory =
+        MemoryPlan.of(
+            plan,
+            run.threads(),
+            run.memory(),
+            threads -> calibrated.map(c -> c.bytes(threads)).orElse(0L));
     DiskSpace.require(plan, output);
     long start = System.nanoTime();
-    try (OutputFolder folder = OutputFolder.open(output, plan, source)) {
-      begin(output, folder, kernels, memory);
+    try (Offload offload = device.open(plan, memory, run.memory());
+        OutputFolder folder = OutputFolder.open(output, plan, source);
+        CalibratedPlan.Opened tuning = CalibratedPlan.open(calibrated, kernels, memory.threads())) {
+      begin(output, folder, offload, memory);
       LaunchNotes.of(plan).forEach(terminal::message);
-      Conversion.Result result = convert(source, plan, folder, kernels, memory);
+      Conversion.Means means =
+          new Conversion.Means(kernels, offload.transcoder(), tuning.tuning());
+      Conversion.Result result = convert(source, plan, folder, means, memory);
       folder.publish();
       double seconds = (System.nanoTime() - start) / 1e9;
       answer(
-          new Summary(output, plan, folder.planDigest(), memory, result, seconds, watched.peak()));
+          new Summary(
+              output,
+              plan,
+              folder.planDigest(),
+              memory,
+              offload.isDevice() ? memory.peakWithDriver() : memory.peak(),
+              result,
+              seconds,
+              watched.peak()));
     }
   }
 
-  private void begin(Path output, OutputFolder folder, Kernels chosen, MemoryPlan memory) {
+  private void begin(Path output, OutputFolder folder, Offload offload, MemoryPlan memory) {
     if (folder.isComplete()) {
       terminal.message(
           "nothing to do: "
@@ -86,12 +122,22 @@ final class Execution {
               + " already holds the whole output of this plan, from a model with these headers and"
               + " these norms and routers (remove it to run again)");
     } else {
-      terminal.message("kernels " + chosen.name() + ", " + memory.threads() + " threads");
+      terminal.message(
+          "kernels "
+              + kernels.name()
+              + ", "
+              + memory.threads()
+              + " threads; device "
+              + offload.text());
     }
   }
 
   private Conversion.Result convert(
-      ModelSource source, Plan plan, OutputFolder folder, Kernels chosen, MemoryPlan memory)
+      ModelSource source,
+      Plan plan,
+      OutputFolder folder,
+      Conversion.Means means,
+      MemoryPlan memory)
       throws IOException, InterruptedException {
     List<Integer> order = IntStream.range(0, plan.units().size()).boxed().toList();
     long left =
@@ -102,16 +148,20 @@ final class Execution {
     long unitsLeft = order.stream().filter(u -> !folder.isDone(u)).count();
     try (Progress progress = quiet.progress(terminal, command)) {
       progress.start(left, unitsLeft);
-      return Conversion.run(source, plan, folder, chosen, memory, stop, progress, order);
+      return Conversion.run(
+          source, plan, folder, means, memory, stop, progress, order);
     }
   }
 
   /// What a finished conversion says of itself.
+  ///
+  /// @param planned bytes of memory at most
   private record Summary(
       Path output,
       Plan plan,
       String planDigest,
       MemoryPlan memory,
+      long planned,
       Conversion.Result result,
       double seconds,
       OptionalLong peak) {}
@@ -148,14 +198,14 @@ final class Execution {
             summary.peak().isPresent()
                 ? ByteSize.format(summary.peak().getAsLong())
                 : "not measured",
-            ByteSize.format(summary.memory().peak())));
+            ByteSize.format(summary.planned())));
     terminal.answer("plan " + summary.planDigest());
   }
 
   private static ObjectNode json(Summary summary) {
     ObjectNode node = JsonNodeFactory.instance.objectNode();
     node.put("bytes_read", summary.result().bytesRead());
-    node.put("memory_planned", summary.memory().peak());
+    node.put("memory_planned", summary.planned());
     summary.peak().ifPresent(peak -> node.put("memory_peak", peak));
     node.put("output_bytes", summary.plan().outputBytes());
     node.put("plan", summary.planDigest());
@@ -176,7 +226,7 @@ final class Execution {
                 "memory within the plan",
                 summary.peak().isEmpty()
                     ? Report.Outcome.SKIPPED
-                    : summary.peak().getAsLong() <= summary.memory().peak()
+                    : summary.peak().getAsLong() <= summary.planned()
                         ? Report.Outcome.PASSED
                         : Report.Outcome.FAILED,
                 summary.peak().isEmpty() ? "this system does not tell" : ""));
@@ -184,7 +234,7 @@ final class Execution {
         List.of(
             new Report.Figure("bytes read", Long.toString(summary.result().bytesRead()), "B"),
             new Report.Figure("bytes written", Long.toString(summary.plan().outputBytes()), "B"),
-            new Report.Figure("memory planned", Long.toString(summary.memory().peak()), "B"),
+            new Report.Figure("memory planned", Long.toString(summary.planned()), "B"),
             new Report.Figure("plan", summary.planDigest(), ""));
     return new Report(
         "smelt " + command, List.of(new Report.Section("conversion", checks, figures)));

@@ -3,6 +3,7 @@ package smelt.converter.cli;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.Locale;
+import smelt.calibrate.cuda.DeviceException;
 import smelt.converter.InterruptedRunException;
 import smelt.converter.OutputConflictException;
 import smelt.converter.RefusedException;
@@ -48,7 +49,7 @@ public enum ExitCode {
       case BadInputException _, UnsupportedException _ -> BAD_SOURCE;
       case RefusedException _ -> REFUSED;
       case OutputConflictException _ -> OUTPUT_CONFLICT;
-      case UnitsFailedException _ -> UNITS_FAILED;
+      case UnitsFailedException _, DeviceException _ -> UNITS_FAILED;
       case InterruptedRunException _, InterruptedException _ -> INTERRUPTED;
       case UncheckedIOException unchecked -> of(unchecked.getCause());
       case IOException io -> isDiskFull(io) ? REFUSED : UNITS_FAILED;

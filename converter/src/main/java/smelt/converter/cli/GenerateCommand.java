@@ -81,6 +81,8 @@ public final class GenerateCommand implements Callable<Integer> {
 
   @Mixin private SamplingOptions sampling;
 
+  @Mixin private DeviceOption device;
+
   /// @param input where a prompt of `-` is read from
   public GenerateCommand(Terminal terminal, InputStream input) {
     this.terminal = terminal;
@@ -92,6 +94,7 @@ public final class GenerateCommand implements Callable<Integer> {
     Sampler sampler = new Sampler(sampling.sampling());
     requirePositive("--tokens", tokens);
     requirePositive("--threads", threads);
+    device.requireProcessor("generate");
     try (ModelSource source = Models.open(model)) {
       Checkpoint checkpoint = Checkpoint.open(source);
       ModelSpec spec = ModelSpec.of(checkpoint);

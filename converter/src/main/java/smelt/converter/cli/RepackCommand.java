@@ -84,6 +84,8 @@ public final class RepackCommand implements Callable<Integer> {
 
   @Mixin private KernelOption kernels;
 
+  @Mixin private DeviceOption device;
+
   @Mixin private RunOptions run;
 
   @Mixin private QuietOption quiet;
@@ -115,7 +117,15 @@ public final class RepackCommand implements Callable<Integer> {
     }
     Execution execution =
         new Execution(
-            "repack", terminal, interruption, kernels.chosen(), run, quiet, json, report.reports());
+            "repack",
+            terminal,
+            interruption,
+            kernels.chosen(),
+            device,
+            run,
+            quiet,
+            json,
+            report.reports());
     try (HeapThrift _ = new HeapThrift();
         AnonymousMemory watched = new AnonymousMemory();
         Repacking repacking = open()) {

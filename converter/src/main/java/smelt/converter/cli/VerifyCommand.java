@@ -127,6 +127,8 @@ public final class VerifyCommand implements Callable<Integer> {
       description = "auto, vector or scalar.")
   private KernelOption.KernelChoice kernels;
 
+  @Mixin private DeviceOption device;
+
   @Mixin private BoundsOptions bounds;
 
   @Mixin private RunOptions run;
@@ -146,6 +148,7 @@ public final class VerifyCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     Map<String, Path> reports = report.files(FORMATS);
     requirePositive();
+    device.requireProcessor("verify");
     VerifyOutput output = new VerifyOutput(json.wanted(), reports, Optional.ofNullable(tables));
     output.requireWritable();
     String set = kernels.name().toLowerCase(Locale.ROOT);

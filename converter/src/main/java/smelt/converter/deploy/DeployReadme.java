@@ -11,7 +11,7 @@ final class DeployReadme {
     StringBuilder out = new StringBuilder("# How to serve this\n\n");
     switch (deployment.serving()) {
       case Serving.KTransformers runtime -> kTransformers(out, deployment, runtime);
-      case Serving.LlamaCpp _ -> llamaCpp(out);
+      case Serving.LlamaCpp runtime -> llamaCpp(out, runtime);
     }
     table(out, deployment, ledger);
     return out.toString();
@@ -42,18 +42,24 @@ final class DeployReadme {
                 runtime.nodes()));
   }
 
-  private static void llamaCpp(StringBuilder out) {
+  private static void llamaCpp(StringBuilder out, Serving.LlamaCpp runtime) {
     out.append(
         """
-        For llama.cpp: routed experts stay in the machine's memory, everything else goes to the GPU.
+        For %s: routed experts stay in the machine's memory, everything else goes to the GPU.
 
             sh launch.sh --port 8080
             GPU_LAYERS=0 sh launch.sh --port 8080    # without a GPU
 
         - Any processor will do; AVX2 or AVX-512 make it faster.
         - A model in several files is given by the first; the others are found beside it.
-
-        """);
+        %s
+        """
+            .formatted(
+                runtime.engine(),
+                runtime.interleaved()
+                    ? "- Rows of experts are interleaved for the processor: llama.cpp itself does not read them,"
+                        + " and no GPU computes with them.\n"
+                    : ""));
   }
 
   private static void table(StringBuilder out, Deployment deployment, Ledger ledger) {

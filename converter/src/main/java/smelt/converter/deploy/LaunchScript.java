@@ -63,7 +63,12 @@ final class LaunchScript {
   }
 
   private static String llamaCpp(Serving.LlamaCpp runtime) {
-    return """
+    String engine =
+        runtime.interleaved()
+            ? "\n# The server of ik_llama.cpp: no other reads rows of experts that are interleaved.\n"
+            : "";
+    return engine
+        + """
 
     # Layers on the GPU, without their routed experts; 0 without a GPU.
     GPU_LAYERS=${GPU_LAYERS:-99}

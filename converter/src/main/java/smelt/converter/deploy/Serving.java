@@ -36,7 +36,20 @@ public sealed interface Serving {
   /// llama.cpp, with the experts left in the machine's memory.
   ///
   /// @param firstFile the file that is named to it
-  record LlamaCpp(String firstFile) implements Serving {}
+  /// @param interleaved whether rows of experts are interleaved, so that only ik_llama.cpp reads them
+  record LlamaCpp(String firstFile, boolean interleaved) implements Serving {
+
+    static LlamaCpp of(TargetSpec spec, String firstFile) {
+      boolean interleaved =
+          spec.gguf().types().rules().stream().anyMatch(rule -> rule.type().interleavedRows() > 1);
+      return new LlamaCpp(firstFile, interleaved);
+    }
+
+    /// The engine's name.
+    String engine() {
+      return interleaved ? "ik_llama.cpp" : "llama.cpp";
+    }
+  }
 
   /// Who serves a target's experts on the CPU; empty for a checkpoint that is served whole.
   ///
@@ -48,7 +61,7 @@ public sealed interface Serving {
               ? Optional.empty()
               : Optional.of(ofCheckpoint(spec.target(), spec.sharedWithCpu().getAsInt()));
       case EXPERTS -> Optional.of(packed(spec));
-      case GGUF -> Optional.of(new LlamaCpp(firstShard));
+      case GGUF -> Optional.of(LlamaCpp.of(spec, firstShard));
     };
   }
 

@@ -12,6 +12,7 @@ import smelt.converter.progress.Progress;
 import smelt.formats.ElementType;
 import smelt.formats.Shape;
 import smelt.formats.checkpoint.SourceTensor;
+import smelt.formats.gguf.GgmlType;
 import smelt.formats.gguf.GgufModel;
 import smelt.formats.gguf.GgufParts;
 import smelt.formats.gguf.GgufTensor;
@@ -102,11 +103,17 @@ public final class GgufDiffer {
     return stored.tensor().type() + " " + stored.tensor().dims();
   }
 
-  /// The first element of the first block that differs.
+  /// The first element of the first block that differs; where rows are interleaved, of the first
+  /// group of blocks.
   private static ModelDiff.Content content(GgufTensor tensor, long byteOffset) {
-    long block = byteOffset / tensor.type().blockBytes();
+    GgmlType type = tensor.type();
+    long cols = tensor.dims().getFirst();
+    long group = byteOffset / type.groupBytes();
+    long perRow = cols / type.blockElements();
+    long row = group / perRow * type.interleavedRows();
+    long first = row * cols + group % perRow * type.blockElements();
     long elements = tensor.dims().stream().reduce(1L, Math::multiplyExact);
-    return new ModelDiff.Content(tensor.name(), block * tensor.type().blockElements(), elements);
+    return new ModelDiff.Content(tensor.name(), first, elements);
   }
 
   private List<ModelDiff.ConfigKey> metadata() {

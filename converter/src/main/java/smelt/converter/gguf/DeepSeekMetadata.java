@@ -16,7 +16,8 @@ import tools.jackson.databind.node.ObjectNode;
 ///
 /// Attention is described as the engine computes it, with one head of keys and values as wide as
 /// the low rank: `key_length` is kv rank + rope and `value_length` the kv rank; what the model
-/// means is in `key_length_mla` (nope + rope) and `value_length_mla`.
+/// means is in `key_length_mla` (nope + rope) and `value_length_mla`. Where `kv_b_proj` is fused the
+/// engine computes whole heads, and is told of those alone.
 final class DeepSeekMetadata {
 
   static final String ARCHITECTURE = "deepseek2";
@@ -32,12 +33,13 @@ final class DeepSeekMetadata {
     this.tree = config.tree();
   }
 
-  static SequencedMap<String, GgufValue> of(Architecture architecture, ModelConfig config) {
+  static SequencedMap<String, GgufValue> of(
+      Architecture architecture, ModelConfig config, LatentForm latent) {
     DeepSeekMetadata metadata = new DeepSeekMetadata(architecture, config);
     metadata.requireRecognised();
     metadata.sizes();
     metadata.rope();
-    metadata.attention();
+    metadata.attention(latent);
     metadata.experts();
     return metadata.entries;
   }
@@ -111,18 +113,27 @@ final class DeepSeekMetadata {
     all.ifPresent(value -> f32("rope.scaling.yarn_log_multiplier", 0.1f * value));
   }
 
-  private void attention() {
+  private void attention(LatentForm latent) {
     int rope = config.requireInt("qk_rope_head_dim", 1, 1 << 16);
     int nope = config.requireInt("qk_nope_head_dim", 1, 1 << 16);
     u32("attention.head_count", config.numAttentionHeads());
-    u32("attention.head_count_kv", 1);
+    u32("attention.head_count_kv", latent == LatentForm.SPLIT ? 1 : config.numAttentionHeads());
     f32("attention.layer_norm_rms_epsilon", required(tree, "rms_norm_eps"));
     config.qLoraRank().ifPresent(rank -> u32("attention.q_lora_rank", rank));
     u32("attention.kv_lora_rank", config.kvLoraRank());
-    u32("attention.key_length", (long) config.kvLoraRank() + rope);
-    u32("attention.value_length", config.kvLoraRank());
-    u32("attention.key_length_mla", (long) nope + rope);
-    u32("attention.value_length_mla", config.requireInt("v_head_dim", 1, 1 << 16));
+    int value = config.requireInt("v_head_dim", 1, 1 << 16);
+    switch (latent) {
+      case SPLIT -> {
+        u32("attention.key_length", (long) config.kvLoraRank() + rope);
+        u32("attention.value_length", config.kvLoraRank());
+        u32("attention.key_length_mla", (long) nope + rope);
+        u32("attention.value_length_mla", value);
+      }
+      case FUSED -> {
+        u32("attention.key_length", (long) nope + rope);
+        u32("attention.value_length", value);
+      }
+    }
   }
 
   private void experts() {

@@ -20,6 +20,7 @@ import smelt.formats.checkpoint.Weight;
 /// | `q_a_proj`, `q_b_proj`, `q_proj`, `kv_a_proj_with_mqa`, `o_proj` | `attn_q_a`, `attn_q_b`, `attn_q`, `attn_kv_a_mqa`, `attn_output` | |
 /// | `kv_b_proj`, its first `nope` rows of each head | `attn_k_b`, each head transposed | nope, kv rank, heads |
 /// | `kv_b_proj`, its last `v` rows of each head | `attn_v_b` | kv rank, v, heads |
+/// | `kv_b_proj` as a whole, if it is wanted fused | `attn_kv_b` | kv rank, heads (nope + v) |
 /// | feed-forward of dense layers | `ffn_gate`, `ffn_up`, `ffn_down` | |
 /// | router, correction bias | `ffn_gate_inp`, `exp_probs_b.bias` | H, experts; experts |
 /// | routed experts, stacked in their order | `ffn_gate_exps`, `ffn_up_exps`, `ffn_down_exps` | columns, rows, experts |
@@ -41,15 +42,17 @@ final class DeepSeekTensors {
           "self_attn.kv_a_layernorm.weight", "attn_kv_a_norm.weight");
 
   private final ModelConfig config;
+  private final LatentForm latent;
   private final TensorDrafts drafts;
 
-  private DeepSeekTensors(ModelConfig config, GgufTypes types) {
+  private DeepSeekTensors(ModelConfig config, GgufOptions options) {
     this.config = config;
-    drafts = new TensorDrafts(types, config.routedExperts().orElse(0));
+    latent = options.latent();
+    drafts = new TensorDrafts(options.types(), config.routedExperts().orElse(0));
   }
 
-  static GgufMapping of(Checkpoint checkpoint, GgufTypes types) {
-    DeepSeekTensors tensors = new DeepSeekTensors(checkpoint.config(), types);
+  static GgufMapping of(Checkpoint checkpoint, GgufOptions options) {
+    DeepSeekTensors tensors = new DeepSeekTensors(checkpoint.config(), options);
     checkpoint.weights().forEach(tensors::add);
     return tensors.drafts.mapping();
   }
@@ -99,7 +102,12 @@ final class DeepSeekTensors {
       case Q_A -> drafts.linear(layer, "attn_q_a.weight", weight);
       case Q_B -> drafts.linear(layer, "attn_q_b.weight", weight);
       case KV_A -> drafts.linear(layer, "attn_kv_a_mqa.weight", weight);
-      case KV_B -> keysAndValues(layer, weight);
+      case KV_B -> {
+        switch (latent) {
+          case SPLIT -> keysAndValues(layer, weight);
+          case FUSED -> drafts.linear(layer, "attn_kv_b.weight", weight);
+        }
+      }
       case O -> drafts.linear(layer, "attn_output.weight", weight);
       case K, V -> throw new IllegalStateException(weight.name() + " in a DeepSeek-V3");
     }

@@ -34,8 +34,10 @@ import tools.jackson.databind.node.ObjectNode;
 /// | in GGUF | appears as |
 /// |---|---|
 /// | a tensor of whole rows, also one expert of a stack | its blocks, where they lie |
+/// | the same with rows interleaved | the blocks of the plain type, row by row |
 /// | rows that stand by turns for the engine's rotation | the same blocks, in the model's order |
 /// | `attn_k_b` and `attn_v_b` | `kv_b_proj` in F32, decoded a head at a time |
+/// | `attn_kv_b`, in older files | `kv_b_proj`, its blocks |
 ///
 /// Layers of multi-token prediction are absent, and the config says so. Safe for several threads.
 public final class GgufCheckpoint implements ModelSource {
@@ -51,7 +53,7 @@ public final class GgufCheckpoint implements ModelSource {
   private final SourceFiles files;
   private final GgufParts parts;
   private final Map<String, GgufParts.Located> tensors = new HashMap<>();
-  private final Map<String, RowView> views = new HashMap<>();
+  private final Map<String, ByteSource> views = new HashMap<>();
   private final Map<String, Long> stored = new HashMap<>();
   private final List<String> changes = new ArrayList<>();
   private final List<Problem> problems = new ArrayList<>();
@@ -81,9 +83,13 @@ public final class GgufCheckpoint implements ModelSource {
   public static GgufCheckpoint open(ModelSource made, ModelSource base, Checkpoint model)
       throws IOException {
     GgufParts parts = GgufParts.open(made);
-    GgufMapping mapping = GgufMapping.of(model, GgufTypes.of(GgmlType.F32));
+    boolean fused =
+        parts.tensors().stream().anyMatch(t -> t.tensor().name().endsWith(".attn_kv_b.weight"));
+    GgufOptions options =
+        GgufOptions.of(GgmlType.F32).with(fused ? LatentForm.FUSED : LatentForm.SPLIT);
+    GgufMapping mapping = GgufMapping.of(model, options);
     GgufCheckpoint opened = new GgufCheckpoint(made, base, model, parts, mapping);
-    opened.changes.addAll(MetadataChanges.of(parts, model, base, mapping));
+    opened.changes.addAll(MetadataChanges.of(parts, model, base, options, mapping));
     opened.compareNumbers(mapping);
     return opened;
   }
@@ -102,7 +108,7 @@ public final class GgufCheckpoint implements ModelSource {
                     : tensor.name() + " with the dimensions " + located.tensor().dims(),
                 "dimensions " + tensor.dims() + ", as the model implies",
                 REMEDY));
-      } else if (!BlockDecoder.canRead(located.tensor().type())) {
+      } else if (!BlockDecoder.canRead(located.tensor().type().plain())) {
         throw new UnsupportedException(
             "reading " + tensor.name() + " in " + located.tensor().type(),
             "F32, F16, BF16, Q8_0, Q4_0 to Q5_1, Q2_K to Q6_K, IQ4_NL, IQ4_XS and MXFP4 are read");
@@ -151,6 +157,9 @@ public final class GgufCheckpoint implements ModelSource {
     GgufParts.Located located = tensors.get(first.tensor().name());
     GgmlType type = located.tensor().type();
     if (places.size() == 1 && first.slab().order() == Slab.Order.PLAIN) {
+      if (type.interleavedRows() > 1) {
+        return separated(weight, located, first);
+      }
       long at = located.offset() + located.tensor().rowBytes() * first.tensorRow();
       long bytes = located.tensor().rowBytes() * first.slab().rows();
       return stored(weight, encoding(type), FOLDER + located.file(), at, bytes);
@@ -170,6 +179,14 @@ public final class GgufCheckpoint implements ModelSource {
     return stored(weight, encoding, file, 0, view.size());
   }
 
+  private Weight separated(Weight weight, GgufParts.Located located, Place place) {
+    String file = REORDERED + weight.name();
+    SeparatedRows rows =
+        new SeparatedRows(file, files, located, place.tensorRow(), place.slab().rows());
+    views.put(file, rows);
+    return stored(weight, encoding(located.tensor().type()), file, 0, rows.size());
+  }
+
   private static Weight stored(
       Weight weight, Encoding encoding, String file, long offset, long bytes) {
     Shape codes = encoding.codeShape(weight.shape());
@@ -180,7 +197,7 @@ public final class GgufCheckpoint implements ModelSource {
 
   private static Encoding encoding(GgmlType type) {
     return type.isQuantized()
-        ? new Encoding.Ggml(type)
+        ? new Encoding.Ggml(type.plain())
         : new Encoding.Plain(ElementType.named(type.name()).orElseThrow());
   }
 
@@ -250,7 +267,7 @@ public final class GgufCheckpoint implements ModelSource {
     if (name.startsWith(FOLDER)) {
       return made.open(name.substring(FOLDER.length()));
     }
-    RowView view = views.get(name);
+    ByteSource view = views.get(name);
     return view == null ? base.open(name) : view;
   }
 

@@ -72,10 +72,17 @@ public record GgufMapping(List<Tensor> tensors, List<Dropped> dropped, List<Stri
   /// Maps a checkpoint.
   ///
   /// @throws UnsupportedException for an architecture or a weight that llama.cpp has no place for
-  public static GgufMapping of(Checkpoint checkpoint, GgufTypes types) {
+  public static GgufMapping of(Checkpoint checkpoint, GgufOptions options) {
     return switch (checkpoint.architecture()) {
-      case DEEPSEEK_V2, DEEPSEEK_V3 -> DeepSeekTensors.of(checkpoint, types);
-      case LLAMA, QWEN2, QWEN3_MOE, MIXTRAL -> GroupedTensors.of(checkpoint, types);
+      case DEEPSEEK_V2, DEEPSEEK_V3 -> DeepSeekTensors.of(checkpoint, options);
+      case LLAMA, QWEN2, QWEN3_MOE, MIXTRAL -> {
+        if (options.latent() == LatentForm.FUSED) {
+          throw new UnsupportedException(
+              checkpoint.location() + ": kv_b fused, of " + checkpoint.architecture().className(),
+              "DeepSeek-V2 and V3 have a kv_b_proj; remove kv_b from the recipe");
+        }
+        yield GroupedTensors.of(checkpoint, options.types());
+      }
       case DEEPSEEK_V32 ->
           throw new UnsupportedException(
               checkpoint.location() + ": GGUF of " + checkpoint.architecture().className(),

@@ -36,7 +36,9 @@ public final class GgufMetadata {
     metadata.put("general.size_label", new GgufValue.Text(SizeLabel.of(tensors)));
     switch (checkpoint.architecture()) {
       case DEEPSEEK_V2, DEEPSEEK_V3, DEEPSEEK_V32 ->
-          metadata.putAll(DeepSeekMetadata.of(checkpoint.architecture(), checkpoint.config()));
+          metadata.putAll(
+              DeepSeekMetadata.of(
+                  checkpoint.architecture(), checkpoint.config(), options.latent()));
       case LLAMA, QWEN2, QWEN3_MOE, MIXTRAL -> metadata.putAll(GroupedMetadata.of(checkpoint));
     }
     metadata.put("general.file_type", new GgufValue.U32(fileType(options.types().linear())));
@@ -55,10 +57,15 @@ public final class GgufMetadata {
       case Q8_0 -> 7;
       case Q5_0 -> 8;
       case Q5_1 -> 9;
+      case Q2_K -> 10;
+      case Q3_K -> 11;
       case Q4_K -> 14;
       case Q5_K -> 16;
       case Q6_K -> 18;
+      case IQ4_NL -> 25;
+      case IQ4_XS -> 30;
       case BF16 -> 32;
+      case MXFP4 -> 38;
       default -> throw new IllegalStateException("no file type for " + type);
     };
   }

@@ -9,7 +9,6 @@ import java.util.SequencedMap;
 import java.util.SortedSet;
 import java.util.TreeSet;
 import smelt.formats.checkpoint.Checkpoint;
-import smelt.formats.gguf.GgmlType;
 import smelt.formats.gguf.GgufParts;
 import smelt.formats.gguf.GgufValue;
 import smelt.formats.source.ModelSource;
@@ -26,10 +25,17 @@ final class MetadataChanges {
   private MetadataChanges() {}
 
   /// Each change in words, such as `deepseek2.rope.freq_base: 10000.0 -> 1000.0`.
-  static List<String> of(GgufParts parts, Checkpoint model, ModelSource source, GgufMapping mapping)
+  ///
+  /// @param options the form that the files have
+  static List<String> of(
+      GgufParts parts,
+      Checkpoint model,
+      ModelSource source,
+      GgufOptions options,
+      GgufMapping mapping)
       throws IOException {
     SequencedMap<String, GgufValue> expected =
-        GgufMetadata.of(model, source, GgufOptions.of(GgmlType.F32), mapping, new ArrayList<>());
+        GgufMetadata.of(model, source, options, mapping, new ArrayList<>());
     SequencedMap<String, GgufValue> found = parts.metadata();
     String architecture = GroupedMetadata.name(model.architecture());
     SortedSet<String> keys = new TreeSet<>(expected.keySet());

@@ -40,7 +40,7 @@ public final class RowEncoder {
 
   private static float limit(GgmlType type) {
     return switch (type) {
-      case F32 -> Float.POSITIVE_INFINITY;
+      case F32, MXFP4 -> Float.POSITIVE_INFINITY;
       case BF16 -> BF16_LIMIT;
       case F16 -> F16_LIMIT;
       // Scales of blocks are F16, and at most the largest magnitude.
@@ -49,10 +49,17 @@ public final class RowEncoder {
   }
 
   /// @param in F32, without what `firstUnfit` finds
+  /// @param importance of each column; empty where all count alike
   /// @param count elements, whole rows
   /// @param cols elements of a row, whole blocks of the type
   public static void encode(
-      Kernels kernels, GgmlType type, MemorySegment in, MemorySegment out, long count, long cols) {
+      Kernels kernels,
+      GgmlType type,
+      MemorySegment in,
+      float[] importance,
+      MemorySegment out,
+      long count,
+      long cols) {
     switch (type) {
       case F32 -> MemorySegment.copy(in, 0, out, 0, count * Float.BYTES);
       case BF16 -> kernels.encodeBf16(in, 0, out, 0, count);
@@ -64,7 +71,11 @@ public final class RowEncoder {
       }
       default ->
           BlockQuantizer.quantize(
-              BLOCKS, type, in, 0, count / cols, cols, MemorySegment.NULL, 0, out, 0);
+              BLOCKS, type, in, 0, count / cols, cols, weights(importance), 0, out, 0);
     }
+  }
+
+  private static MemorySegment weights(float[] importance) {
+    return importance.length == 0 ? MemorySegment.NULL : MemorySegment.ofArray(importance);
   }
 }

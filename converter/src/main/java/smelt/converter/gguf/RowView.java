@@ -77,7 +77,7 @@ final class RowView implements ByteSource {
         List.of(located.file()),
         place -> {
           long rows = place.slab().rows();
-          MemorySegment stored = bytes(files, located, place.tensorRow(), rows);
+          MemorySegment stored = StoredRows.read(files, located, place.tensorRow(), rows);
           MemorySegment ordered = MemorySegment.ofArray(new byte[(int) stored.byteSize()]);
           for (long row = 0; row < rows; row++) {
             long from = tensorRow(place.slab(), row);
@@ -131,21 +131,13 @@ final class RowView implements ByteSource {
   /// Rows of a tensor, decoded.
   static float[] values(SourceFiles files, GgufParts.Located located, long first, long rows)
       throws IOException {
-    GgmlType type = located.tensor().type();
+    GgmlType type = located.tensor().type().plain();
     long cols = located.tensor().dims().getFirst();
     float[] values = new float[Math.toIntExact(Math.multiplyExact(rows, cols))];
     MemorySegment out = MemorySegment.ofArray(values);
-    BlockDecoder.decode(type, bytes(files, located, first, rows), 0, rows, cols, out, 0);
+    MemorySegment stored = StoredRows.read(files, located, first, rows);
+    BlockDecoder.decode(type, stored, 0, rows, cols, out, 0);
     return values;
-  }
-
-  private static MemorySegment bytes(
-      SourceFiles files, GgufParts.Located located, long first, long rows) throws IOException {
-    long rowBytes = located.tensor().rowBytes();
-    byte[] bytes = new byte[Math.toIntExact(Math.multiplyExact(rows, rowBytes))];
-    MemorySegment into = MemorySegment.ofArray(bytes);
-    files.file(located.file()).read(located.offset() + first * rowBytes, into);
-    return into;
   }
 
   @Override

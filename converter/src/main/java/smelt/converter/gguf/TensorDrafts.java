@@ -6,6 +6,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
+import java.util.TreeMap;
 import java.util.TreeSet;
 import smelt.formats.UnsupportedException;
 import smelt.formats.checkpoint.Projection;
@@ -44,6 +45,7 @@ final class TensorDrafts {
         .forEach(
             stack -> put(stack.layer(), stack.name(), stack.wanted(), stack.dims(), stack.slabs()));
     stacks.clear();
+    noteInterleaved();
     return new GgufMapping(List.copyOf(tensors), dropped, notes);
   }
 
@@ -58,7 +60,13 @@ final class TensorDrafts {
 
   /// Parts of one weight whose type is chosen.
   void slabs(int layer, String name, Weight weight, List<Long> dims, List<Slab> slabs) {
-    put(layer, name, types.wanted(weight.role(), weight.name()), dims, slabs);
+    GgmlType wanted = types.wanted(weight.role(), weight.name());
+    if (wanted.interleavedRows() > 1) {
+      throw new UnsupportedException(
+          weight.name() + " in " + wanted,
+          "rows are interleaved for routed experts only, which the CPU computes with");
+    }
+    put(layer, name, wanted, dims, slabs);
   }
 
   /// A weight that is F32 in every file.
@@ -91,11 +99,35 @@ final class TensorDrafts {
           weight.name() + " in " + wanted + " and experts before it in " + stack.wanted(),
           "the experts of a layer are one tensor, of one type");
     }
+    long rows = Slab.rows(weight);
+    if (rows % wanted.interleavedRows() != 0) {
+      throw new UnsupportedException(
+          weight.name() + " with " + rows + " rows in " + wanted,
+          "rows are interleaved " + wanted.interleavedRows() + " at a time: take " + wanted.plain());
+    }
     stack.slabs().add(Slab.whole(weight));
   }
 
   static String lower(Enum<?> part) {
     return part.name().toLowerCase(java.util.Locale.ROOT);
+  }
+
+  /// Once for each type with interleaved rows.
+  private void noteInterleaved() {
+    Map<GgmlType, Long> counts = new TreeMap<>();
+    for (GgufMapping.Tensor tensor : tensors) {
+      if (tensor.type().interleavedRows() > 1) {
+        counts.merge(tensor.type(), 1L, Long::sum);
+      }
+    }
+    counts.forEach((type, count) ->
+        notes.add(
+            count
+                + " tensors of routed experts are written as "
+                + type
+                + ": blocks of "
+                + type.interleavedRows()
+                + " rows lie interleaved, which only ik_llama.cpp reads, and only on CPUs"));
   }
 
   private void put(int layer, String name, GgmlType wanted, List<Long> dims, List<Slab> slabs) {

@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.SequencedMap;
 import smelt.formats.BadInputException;
+import smelt.formats.UnsupportedException;
 import smelt.formats.checkpoint.ModelConfig;
 import smelt.formats.gguf.GgufValue;
 import smelt.formats.source.ModelSource;
@@ -48,6 +49,7 @@ final class TokenizerMetadata {
     TokenizerMetadata metadata = new TokenizerMetadata(source, config);
     Optional<JsonNode> tokenizer = metadata.json(TOKENIZER);
     if (tokenizer.isPresent()) {
+      noteNormalizer(tokenizer.get().path("normalizer"), notes);
       metadata.tokenizer(Vocabulary.of(tokenizer.get(), config.vocabSize()));
     } else {
       metadata.text("model", "none");
@@ -56,10 +58,29 @@ final class TokenizerMetadata {
     return metadata.entries;
   }
 
+  /// The engine takes text of byte-level tokenizers as it is.
+  private static void noteNormalizer(JsonNode normalizer, List<String> notes) {
+    String type = normalizer.path("type").asString("none");
+    switch (type) {
+      case "none" -> {}
+      case "Sequence" ->
+          normalizer.path("normalizers").forEach(step -> noteNormalizer(step, notes));
+      case "NFC" ->
+          notes.add(
+              TOKENIZER
+                  + " brings text to the form NFC, llama.cpp does not: text in other forms becomes"
+                  + " other tokens");
+      default ->
+          throw new UnsupportedException(
+              TOKENIZER + ": a normalizer of type " + type,
+              "llama.cpp takes the text of such tokenizers as it is");
+    }
+  }
+
   private void tokenizer(Vocabulary vocabulary) throws IOException {
     JsonNode settings = json(CONFIG).orElse(MAPPER.createObjectNode());
     text("model", "gpt2");
-    text("pre", vocabulary.preTokenizer());
+    text("pre", vocabulary.preTokenizer().engineName());
     entries.put(GGML + "tokens", GgufValue.texts(vocabulary.tokens()));
     entries.put(GGML + "token_type", GgufValue.ints(vocabulary.types()));
     entries.put(GGML + "merges", GgufValue.texts(vocabulary.merges()));

@@ -14,22 +14,14 @@ import tools.jackson.databind.JsonNode;
 /// @param tokens one for each id of the model; ids that the tokenizer lacks are `[PADn]`
 /// @param types for each token: 1 normal, 3 control, 4 added by a user, 5 unused
 /// @param merges pairs of tokens with a space between them, first merge first
-/// @param preTokenizer the engine's name for how text is cut before it is merged
+/// @param preTokenizer how text is cut before it is merged
 record Vocabulary(
-    List<String> tokens, List<Integer> types, List<String> merges, String preTokenizer) {
+    List<String> tokens, List<Integer> types, List<String> merges, PreTokenizer preTokenizer) {
 
   private static final int NORMAL = 1;
   private static final int CONTROL = 3;
   private static final int USER_DEFINED = 4;
   private static final int UNUSED = 5;
-
-  /// What DeepSeek-V3's tokenizer cuts at, in this order.
-  private static final List<String> DEEPSEEK_V3 =
-      List.of(
-          "\\p{N}{1,3}",
-          "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+",
-          "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?"
-              + "[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+");
 
   Vocabulary {
     tokens = List.copyOf(tokens);
@@ -69,7 +61,7 @@ record Vocabulary(
       }
     }
     return new Vocabulary(
-        Arrays.asList(tokens), Arrays.asList(types), merges(model), preTokenizer(tokenizer));
+        Arrays.asList(tokens), Arrays.asList(types), merges(model), PreTokenizer.of(tokenizer));
   }
 
   private static int id(JsonNode node, String token, int size) {
@@ -108,24 +100,6 @@ record Vocabulary(
       merges.add(pair);
     }
     return merges;
-  }
-
-  private static String preTokenizer(JsonNode tokenizer) {
-    JsonNode node = tokenizer.path("pre_tokenizer");
-    List<String> cuts = new ArrayList<>();
-    for (JsonNode step : node.path("pretokenizers")) {
-      if (step.path("type").asString("").equals("Split")) {
-        // A quote needs no backslash in a pattern, but may have one.
-        String pattern = step.path("pattern").path("Regex").asString("");
-        cuts.add(pattern.replace("\\\"", "\""));
-      }
-    }
-    if (cuts.equals(DEEPSEEK_V3)) {
-      return "deepseek-v3";
-    }
-    throw new UnsupportedException(
-        TokenizerMetadata.TOKENIZER + ": a pre-tokenizer that cuts at " + cuts,
-        "that of DeepSeek-V3 can be written");
   }
 
   /// The id of a token.

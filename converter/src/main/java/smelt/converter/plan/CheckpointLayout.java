@@ -10,7 +10,9 @@ import smelt.converter.recipe.TargetSpec;
 import smelt.converter.target.TargetFormat;
 import smelt.formats.ElementType;
 import smelt.formats.Problem;
+import smelt.formats.Shape;
 import smelt.formats.checkpoint.Checkpoint;
+import smelt.formats.checkpoint.TensorRole;
 import smelt.formats.checkpoint.Weight;
 import smelt.formats.codec.Encoding;
 import smelt.formats.codec.ScaleFormat;
@@ -66,11 +68,28 @@ final class CheckpointLayout implements TargetLayout {
             encoding,
             companion(scaled, weight, format.scaleSuffix()),
             companion(scaled && format.zeroOffsets(), weight, TargetFormat.OFFSET_SUFFIX),
-            companion(encoding instanceof Encoding.Int4, weight, TargetFormat.SHAPE_SUFFIX));
+            companion(encoding instanceof Encoding.Int4, weight, TargetFormat.SHAPE_SUFFIX),
+            staticInputs(weight, scaled));
     if (spec.exact() && !ExactRules.keeps(weight, output)) {
       inexact.add(ExactRules.problem(weight, spec));
     }
     return Optional.of(output);
+  }
+
+  /// Linears of multi-head latent attention alone: their inputs are all tokens', and they have no
+  /// bias. Layers of multi-token prediction are not run, so nothing is known of their inputs.
+  private Optional<Job.StaticInputs> staticInputs(Weight weight, boolean scaled) {
+    boolean known =
+        weight.role() instanceof TensorRole.Attention attention
+            && attention.layerIndex() < checkpoint.config().numHiddenLayers();
+    return spec.calibrated().staticInputs() && scaled && known
+        ? Optional.of(
+            new Job.StaticInputs(
+                TargetFormat.companion(weight.name(), "input_scale"),
+                TargetFormat.companion(weight.name(), "input_offset"),
+                TargetFormat.companion(weight.name(), "quant_bias"),
+                TargetFormat.companion(weight.name(), "deq_scale")))
+        : Optional.empty();
   }
 
   private static Optional<String> companion(boolean has, Weight weight, String suffix) {
@@ -81,8 +100,23 @@ final class CheckpointLayout implements TargetLayout {
   public List<Problem> problems() {
     List<Problem> problems = new ArrayList<>(rules.problems());
     problems.addAll(inexact);
+    if (spec.calibrated().staticInputs() && !latentAttention()) {
+      problems.add(
+          new Problem(
+              "recipe, target " + spec.target().label() + " with activations: static",
+              "a " + checkpoint.architecture().className(),
+              "multi-head latent attention",
+              "remove the key activations: inputs are then rounded token by token"));
+    }
     spec.sharedWithCpu().ifPresent(nodes -> problems.addAll(unfit(nodes)));
     return problems;
+  }
+
+  private boolean latentAttention() {
+    return switch (checkpoint.architecture()) {
+      case DEEPSEEK_V2, DEEPSEEK_V3, DEEPSEEK_V32 -> true;
+      case QWEN3_MOE, QWEN2, LLAMA, MIXTRAL -> false;
+    };
   }
 
   /// What keeps KTransformers from cutting the experts for so many nodes.
@@ -154,12 +188,22 @@ final class CheckpointLayout implements TargetLayout {
             tensors.add(
                 new SafetensorsLayout.Tensor(
                     name, TargetFormat.SHAPE_TYPE, TargetFormat.SHAPE_SHAPE)));
+    output.inputs().ifPresent(names -> addInputs(tensors, weight, names));
     output
         .offset()
         .ifPresent(name ->
             tensors.add(
                 new SafetensorsLayout.Tensor(
                     name, ElementType.F32, TargetFormat.offsetShape(weight.shape()))));
+  }
+
+  private static void addInputs(
+      List<SafetensorsLayout.Tensor> tensors, Weight weight, Job.StaticInputs names) {
+    Shape rows = Shape.of(weight.shape().dim(0));
+    tensors.add(new SafetensorsLayout.Tensor(names.scale(), ElementType.F32, Shape.of(1)));
+    tensors.add(new SafetensorsLayout.Tensor(names.offset(), ElementType.F32, Shape.of(1)));
+    tensors.add(new SafetensorsLayout.Tensor(names.bias(), ElementType.I32, rows));
+    tensors.add(new SafetensorsLayout.Tensor(names.sums(), ElementType.F32, rows));
   }
 
   @Override

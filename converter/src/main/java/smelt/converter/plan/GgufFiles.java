@@ -76,7 +76,7 @@ final class GgufFiles implements TargetLayout {
       List<Weight> weights,
       SideFiles sideFiles)
       throws IOException {
-    GgufMapping mapping = GgufMapping.of(checkpoint, spec.gguf().types());
+    GgufMapping mapping = GgufMapping.of(checkpoint, spec.gguf());
     List<String> notes = new ArrayList<>(mapping.notes());
     SequencedMap<String, GgufValue> metadata =
         GgufMetadata.of(checkpoint, source, spec.gguf(), mapping, notes);
@@ -108,7 +108,7 @@ final class GgufFiles implements TargetLayout {
   /// The distance after which the pieces repeat: a piece must lie in one tile.
   private static long rowStep(List<Job.Piece> pieces) {
     if (pieces.size() == 1 && pieces.getFirst().order() == Slab.Order.PLAIN) {
-      return 1;
+      return pieces.getFirst().type().interleavedRows();
     }
     String first = pieces.getFirst().tensor();
     long step = 0;

@@ -90,7 +90,13 @@ public final class GgufRepack {
             spec, "", shards, List.of(), Optional.empty(), List.of(), leftOut(), List.of(), 0);
     Plan plan =
         new Plan(
-            SourceSummary.of(source, model), recipe, units, List.of(target), List.of(), List.of());
+            SourceSummary.of(source, model),
+            recipe,
+            units,
+            List.of(target),
+            List.of(),
+            List.of(),
+            Optional.empty());
     return Planner.withManifestSizes(plan);
   }
 

@@ -36,19 +36,33 @@ public record Job(Weight weight, List<Output> outputs) {
     /// @param offset name of a tensor of zero offsets, where the target wants one
     /// @param shape name of a tensor that holds the weight's rows and columns, where the target
     ///   wants one
+    /// @param inputs what says how inputs are rounded, where that is known beforehand
     record Tensor(
         int target,
         String name,
         Encoding encoding,
         Optional<String> scale,
         Optional<String> offset,
-        Optional<String> shape)
+        Optional<String> shape,
+        Optional<StaticInputs> inputs)
         implements Output {
+
+      /// With inputs that the runtime rounds as they come, or not at all.
+      public Tensor(
+          int target,
+          String name,
+          Encoding encoding,
+          Optional<String> scale,
+          Optional<String> offset,
+          Optional<String> shape) {
+        this(target, name, encoding, scale, offset, shape, Optional.empty());
+      }
 
       @Override
       public List<String> tensors() {
-        return Stream.of(Optional.of(name), scale, offset, shape)
-            .flatMap(Optional::stream)
+        return Stream.concat(
+                Stream.of(Optional.of(name), scale, offset, shape).flatMap(Optional::stream),
+                inputs.stream().flatMap(names -> names.all().stream()))
             .toList();
       }
     }
@@ -71,7 +85,7 @@ public record Job(Weight weight, List<Output> outputs) {
     /// Consecutive blocks of one or more tensors of a GGUF file.
     ///
     /// @param rowStep rows of the weight that are handled together: those of a head where heads go
-    ///   different ways, else 1
+    ///   different ways, those that are interleaved, else 1
     record Blocks(int target, long rowStep, List<Piece> pieces) implements Output {
 
       public Blocks {
@@ -82,6 +96,20 @@ public record Job(Weight weight, List<Output> outputs) {
       public List<String> tensors() {
         return pieces.stream().map(Piece::tensor).distinct().toList();
       }
+    }
+  }
+
+  /// Names of the tensors of Ascend's static W8A8, which rounds inputs with one scale and offset
+  /// that are known beforehand: with `code = round(x / scale) + offset`, a row's result is
+  /// `(sum(code * weight code) + bias) * sums`.
+  ///
+  /// @param scale F32 `[1]`
+  /// @param offset F32 `[1]`, a whole number from -128 to 127
+  /// @param bias I32 `[rows]`: what the offset adds to each sum, with the sign turned
+  /// @param sums F32 `[rows]`: scale of the input times that of the row
+  public record StaticInputs(String scale, String offset, String bias, String sums) {
+    List<String> all() {
+      return List.of(scale, offset, bias, sums);
     }
   }
 
@@ -111,6 +139,16 @@ public record Job(Weight weight, List<Output> outputs) {
   /// What a target makes of the weight; empty when it has no use for it.
   public Optional<Output> output(int target) {
     return outputs.stream().filter(output -> output.target() == target).findFirst();
+  }
+
+  /// Whether a target writes the weight with fewer digits than plain numbers have.
+  public boolean isRounded(int target) {
+    return switch (output(target).orElse(null)) {
+      case null -> false;
+      case Output.Tensor tensor -> !(tensor.encoding() instanceof Encoding.Plain);
+      case Output.Experts _ -> true;
+      case Output.Blocks blocks -> blocks.pieces().stream().anyMatch(piece -> piece.type().isQuantized());
+    };
   }
 
   /// Whether a target writes the weight as plain numbers of a checkpoint.

@@ -131,7 +131,8 @@ final class MadeFiles {
     for (Unit unit : units) {
       for (Job job : unit.jobs()) {
         if (job.output(target).orElse(null) instanceof Job.Output.Tensor output) {
-          String type = output.scale().isPresent() ? "W8A8_DYNAMIC" : "FLOAT";
+          String dynamic = output.scale().isPresent() ? "W8A8_DYNAMIC" : "FLOAT";
+          String type = output.inputs().isPresent() ? "W8A8" : dynamic;
           output.tensors().forEach(name -> keys.put(name, type));
         }
       }

@@ -131,6 +131,9 @@ public final class Manifest {
           new TreeMap<>(Map.of("name", plan.recipe().name(), "sha256", plan.recipe().digest())));
       json.entry("plan", planDigest);
       json.entry("source", plan.source().json());
+      if (!target.spec().calibrated().isNothing()) {
+        json.entry("calibration", plan.calibration().orElseThrow());
+      }
       json.lines("files", files(target, digests));
       json.lines(
           "tensors",

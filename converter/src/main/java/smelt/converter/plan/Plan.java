@@ -2,6 +2,7 @@ package smelt.converter.plan;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import smelt.converter.recipe.Recipe;
 import smelt.formats.checkpoint.Weight;
 
@@ -13,13 +14,15 @@ import smelt.formats.checkpoint.Weight;
 /// @param targets what becomes of it
 /// @param dropped source tensors that no target gets, each with the reason
 /// @param leftOut source files that are not carried, each with the reason
+/// @param calibration digest of the calibration that numbers are chosen from
 public record Plan(
     SourceSummary source,
     Recipe recipe,
     List<Unit> units,
     List<TargetPlan> targets,
     List<Dropped> dropped,
-    List<Dropped> leftOut) {
+    List<Dropped> leftOut,
+    Optional<String> calibration) {
 
   public Plan {
     units = List.copyOf(units);

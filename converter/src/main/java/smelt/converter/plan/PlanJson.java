@@ -24,12 +24,22 @@ public final class PlanJson {
 
   private PlanJson() {}
 
+  /// The plan alone.
   public static void write(Plan plan, OutputStream out) throws IOException {
+    write(plan, Optional.empty(), out);
+  }
+
+  /// The plan, and behind it what it costs on some machine, which is no part of the job.
+  public static void write(Plan plan, Optional<Estimate> estimate, OutputStream out)
+      throws IOException {
     try (LineJson json = new LineJson(out)) {
       json.entry("format", FORMAT);
       json.entry("smelt", Version.text());
       json.entry("recipe", plan.recipe().meaning());
       json.entry("source", plan.source().json());
+      if (plan.calibration().isPresent()) {
+        json.entry("calibration", plan.calibration().get());
+      }
       json.entry("source_bytes_read", plan.sourceBytes());
       json.entry("output_bytes", plan.outputBytes());
       json.lines(
@@ -55,6 +65,7 @@ public final class PlanJson {
           json.lines("notes of " + target.spec().name(), target.notes());
         }
       }
+      estimate.ifPresent(cost -> json.entry("estimate", cost.json()));
     }
   }
 

@@ -3,6 +3,7 @@ package smelt.converter.plan;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalInt;
 import smelt.converter.recipe.MtpPolicy;
 import smelt.converter.recipe.Recipe;
@@ -22,8 +23,15 @@ public final class Planner {
   private final Checkpoint checkpoint;
   private final Recipe recipe;
   private final SourceSummary summary;
+  private final Optional<String> calibration;
 
-  private Planner(ModelSource source, Checkpoint checkpoint, Recipe recipe, SourceSummary summary) {
+  private Planner(
+      ModelSource source,
+      Checkpoint checkpoint,
+      Recipe recipe,
+      SourceSummary summary,
+      Optional<String> calibration) {
+    this.calibration = calibration;
     this.summary = summary;
     this.source = source;
     this.checkpoint = checkpoint;
@@ -35,7 +43,36 @@ public final class Planner {
   /// @throws RecipeException if the recipe asks for what the targets' loaders would refuse
   public static Plan plan(ModelSource source, Checkpoint checkpoint, Recipe recipe)
       throws IOException {
-    return new Planner(source, checkpoint, recipe, SourceSummary.of(checkpoint)).plan();
+    return plan(source, checkpoint, recipe, Optional.empty());
+  }
+
+  /// The plan of a conversion whose recipe may need a calibration.
+  ///
+  /// @param calibration the calibration's digest, as a recipe needs it that has numbers chosen from
+  ///   one
+  public static Plan plan(
+      ModelSource source, Checkpoint checkpoint, Recipe recipe, Optional<String> calibration)
+      throws IOException {
+    requireCalibration(recipe, calibration.isPresent());
+    SourceSummary summary = SourceSummary.of(checkpoint);
+    return new Planner(source, checkpoint, recipe, summary, calibration).plan();
+  }
+
+  private static void requireCalibration(Recipe recipe, boolean given) {
+    if (recipe.needsCalibration() == given) {
+      return;
+    }
+    throw given
+        ? new RecipeException(
+            "recipe " + recipe.name(),
+            "no target with solver, smooth, importance or static activations, though a calibration was given",
+            "a target that has use for it",
+            "leave --calibration out, or add one of these keys")
+        : new RecipeException(
+            "recipe " + recipe.name(),
+            "numbers to be chosen from a calibration (solver, smooth, importance, static activations)",
+            "one: --calibration TABLE",
+            "make it with: smelt calibrate MODEL --corpus FILE -o TABLE");
   }
 
   /// The plan of a conversion from packed experts and the checkpoint that they belong to.
@@ -45,7 +82,8 @@ public final class Planner {
       throws IOException {
     Checkpoint checkpoint = source.checkpoint();
     SourceSummary summary = SourceSummary.of(checkpoint).with(packed);
-    return new Planner(source, checkpoint, recipe, summary).plan();
+    requireCalibration(recipe, false);
+    return new Planner(source, checkpoint, recipe, summary, Optional.empty()).plan();
   }
 
   private Plan plan() throws IOException {
@@ -69,7 +107,8 @@ public final class Planner {
             units,
             Deployments.added(checkpoint, units, targets),
             dropped,
-            sideFiles.leftOut());
+            sideFiles.leftOut(),
+            calibration);
     return withManifestSizes(plan);
   }
 
@@ -135,6 +174,12 @@ public final class Planner {
             .map(target -> target.withManifestBytes(Manifest.bytes(plan, target)))
             .toList();
     return new Plan(
-        plan.source(), plan.recipe(), plan.units(), sized, plan.dropped(), plan.leftOut());
+        plan.source(),
+        plan.recipe(),
+        plan.units(),
+        sized,
+        plan.dropped(),
+        plan.leftOut(),
+        plan.calibration());
   }
 }

@@ -10,16 +10,22 @@ import java.util.stream.Stream;
 import smelt.converter.DidYouMean;
 import smelt.converter.gguf.GgufOptions;
 import smelt.converter.gguf.GgufTypes;
+import smelt.converter.gguf.LatentForm;
 import smelt.converter.recipe.ExpertChoices.Form;
 import smelt.formats.experts.ExpertPacker;
 import smelt.formats.gguf.GgmlType;
 
 /// Reads the choices of targets that are no checkpoints: `numa`, `form` and `rule` of experts in
-/// the order of a CPU's kernels, `type` and `types` of GGUF.
+/// the order of a CPU's kernels, `type`, `types` and `kv_b` of GGUF.
 final class ChoicesReader {
 
+  /// Types of single weights.
   private static final List<String> TYPES =
       Stream.of(GgmlType.values()).filter(GgufTypes::canWrite).map(ChoicesReader::name).toList();
+
+  /// Types of all weights.
+  private static final List<String> WHOLE =
+      TYPES.stream().filter(name -> !name.matches(".*_r[0-9]+")).toList();
 
   private final Mistakes mistakes;
 
@@ -58,14 +64,14 @@ final class ChoicesReader {
     return Optional.empty();
   }
 
-  /// The default where neither `type` nor `types` is there.
+  /// The default for what is not there.
   ///
   /// @param selectors what reads a role or an expression
   GgufOptions gguf(Fields fields, Function<YamlNode.Scalar, Optional<Selector>> selectors) {
     GgmlType linear =
         fields
             .scalar("type", "a type of GGUF")
-            .flatMap(this::type)
+            .flatMap(scalar -> type(scalar, WHOLE))
             .orElse(TargetSpec.DEFAULT_GGUF.types().linear());
     List<GgufTypes.Rule> rules = new ArrayList<>();
     switch (fields.node("types").orElse(null)) {
@@ -82,14 +88,17 @@ final class ChoicesReader {
               "a map from roles to types",
               "write for example 'types: {attention.q_b: f16}'");
     }
-    return new GgufOptions(new GgufTypes(linear, rules), Optional.empty());
+    LatentForm latent =
+        fields.choice(
+            "kv_b", Map.of("split", LatentForm.SPLIT, "fused", LatentForm.FUSED), LatentForm.SPLIT);
+    return new GgufOptions(new GgufTypes(linear, rules), Optional.empty(), latent);
   }
 
   private Optional<GgufTypes.Rule> rule(
       YamlNode.Entry entry, Function<YamlNode.Scalar, Optional<Selector>> selectors) {
     Optional<Selector> selector = selectors.apply(new YamlNode.Scalar(entry.key(), entry.line()));
     if (entry.value() instanceof YamlNode.Scalar scalar) {
-      Optional<GgmlType> type = type(scalar);
+      Optional<GgmlType> type = type(scalar, TYPES);
       return selector.flatMap(s -> type.map(t -> new GgufTypes.Rule(s, t)));
     }
     mistakes.add(
@@ -97,16 +106,18 @@ final class ChoicesReader {
     return Optional.empty();
   }
 
-  private Optional<GgmlType> type(YamlNode.Scalar scalar) {
+  private Optional<GgmlType> type(YamlNode.Scalar scalar, List<String> types) {
     String text = scalar.text();
-    if (TYPES.contains(text)) {
+    if (types.contains(text)) {
       return Optional.of(GgmlType.valueOf(text.toUpperCase(Locale.ROOT)));
     }
     mistakes.add(
         scalar.line(),
         "type: " + scalar.kind(),
-        "one of " + String.join(", ", TYPES),
-        DidYouMean.remedy(text, TYPES, "write one of them"));
+        "one of " + String.join(", ", types),
+        TYPES.contains(text)
+            ? "write it under types, for routed_expert: rows are interleaved for nothing else"
+            : DidYouMean.remedy(text, types, "write one of them"));
     return Optional.empty();
   }
 

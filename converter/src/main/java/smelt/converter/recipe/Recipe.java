@@ -5,6 +5,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
+import smelt.converter.gguf.LatentForm;
 import smelt.formats.codec.ScaleFormat;
 import smelt.formats.files.Sha256;
 import smelt.formats.gguf.GgmlType;
@@ -42,6 +43,11 @@ public record Recipe(
     if (shardSize < 1) {
       throw new IllegalArgumentException("shard size " + shardSize);
     }
+  }
+
+  /// Whether a target's numbers are chosen from a calibration.
+  public boolean needsCalibration() {
+    return targets.stream().anyMatch(spec -> !spec.calibrated().isNothing());
   }
 
   /// SHA-256, as lower-case hex, of the recipe's [#meaning]. How the YAML is written and which
@@ -93,6 +99,7 @@ public record Recipe(
           }
         }
       }
+      spec.calibrated().addTo(entry);
       if (spec.exact()) {
         entry.put("exact", true);
       }
@@ -104,7 +111,12 @@ public record Recipe(
     return json;
   }
 
+  /// A form of `kv_b_proj` is named where it is not the usual one, so that plans without stay as
+  /// they are.
   private static void types(ObjectNode entry, TargetSpec spec) {
+    if (spec.gguf().latent() == LatentForm.FUSED) {
+      entry.put("kv_b", "fused");
+    }
     entry.put("type", typeName(spec.gguf().types().linear()));
     ObjectNode types = entry.putObject("types");
     spec.gguf()

@@ -33,7 +33,12 @@ final class RecipeReader {
           "form",
           "rule",
           "type",
-          "types");
+          "types",
+          "solver",
+          "smooth",
+          "importance",
+          "activations",
+          "kv_b");
   private static final List<String> TARGET_NAMES =
       Stream.of(Target.values()).map(Target::label).toList();
   private static final Pattern NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}");
@@ -177,12 +182,15 @@ final class RecipeReader {
     ChoicesReader choices = new ChoicesReader(mistakes);
     List<ExpertChoices> experts = choices.experts(fields);
     GgufOptions gguf = choices.gguf(fields, this::selector);
+    CalibratedReader calibrated = new CalibratedReader(mistakes);
+    Calibrated chosen = calibrated.read(fields, this::selector);
     if (target.isEmpty()) {
       return List.of();
     }
     int before = mistakes.count();
     checkAllowed(fields, target.get());
     checkConsistent(fields, keep, quantize);
+    calibrated.checkAllowed(fields, target.get(), experts.getFirst().rule());
     if (mistakes.count() != before) {
       return List.of();
     }
@@ -196,6 +204,7 @@ final class RecipeReader {
             ExpertChoices.DEFAULT,
             gguf,
             sharedWithCpu(fields, target.get(), experts),
+            chosen,
             false);
     return target.get().kind() == Target.Kind.EXPERTS
         ? experts.stream().map(spec::with).toList()
@@ -241,6 +250,7 @@ final class RecipeReader {
     if (target.kind() != Target.Kind.GGUF) {
       refuse(fields, "type", target, "only gguf has a choice of types");
       refuse(fields, "types", target, "only gguf has a choice of types");
+      refuse(fields, "kv_b", target, "only gguf has a choice of forms");
     }
   }
 

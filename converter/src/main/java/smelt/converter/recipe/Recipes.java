@@ -23,12 +23,16 @@ public final class Recipes {
   /// Built-in recipes that make more than one target, or one with choices of its own.
   private static final List<String> SEVERAL_TARGETS =
       List.of(
+          "ascend-w8a8-static",
           "gpu-int8-and-fp8",
+          "int8-smooth",
+          "kt-amx-int4-gptq",
           "ktransformers-fp8",
           "ktransformers-int4",
           "ktransformers-int8",
           "ktransformers-rawint4",
           "llamacpp-q4",
+          "llamacpp-q4-importance",
           "llamacpp-q8");
 
   private Recipes() {}

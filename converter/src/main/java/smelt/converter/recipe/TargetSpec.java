@@ -5,6 +5,7 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalInt;
 import smelt.converter.gguf.GgufOptions;
+import smelt.converter.gguf.LatentForm;
 import smelt.converter.target.Target;
 import smelt.converter.target.Target.Kind;
 import smelt.formats.codec.ScaleFormat;
@@ -22,6 +23,7 @@ import smelt.formats.gguf.GgmlType;
 /// @param gguf choices of `gguf`, else the default
 /// @param sharedWithCpu into how many NUMA nodes KTransformers cuts the experts of this checkpoint
 ///   when it loads them; empty where it does not
+/// @param calibrated what is chosen from a calibration
 /// @param exact whether codes and scales are the source's or refused: nothing is quantized again
 public record TargetSpec(
     Target target,
@@ -32,6 +34,7 @@ public record TargetSpec(
     ExpertChoices experts,
     GgufOptions gguf,
     OptionalInt sharedWithCpu,
+    Calibrated calibrated,
     boolean exact) {
 
   /// The type of GGUF files whose recipe names none.
@@ -56,19 +59,20 @@ public record TargetSpec(
         ExpertChoices.DEFAULT,
         DEFAULT_GGUF,
         OptionalInt.empty(),
+        Calibrated.NOTHING,
         false);
   }
 
   /// The same target with these choices.
   public TargetSpec with(ExpertChoices choices) {
     return new TargetSpec(
-        target, scales, keep, quantize, bounds, choices, gguf, sharedWithCpu, exact);
+        target, scales, keep, quantize, bounds, choices, gguf, sharedWithCpu, calibrated, exact);
   }
 
   /// The same target with these choices.
   public TargetSpec with(GgufOptions options) {
     return new TargetSpec(
-        target, scales, keep, quantize, bounds, experts, options, sharedWithCpu, exact);
+        target, scales, keep, quantize, bounds, experts, options, sharedWithCpu, calibrated, exact);
   }
 
   /// The same target, with these bounds unless it has its own.
@@ -84,18 +88,23 @@ public record TargetSpec(
             experts,
             gguf,
             sharedWithCpu,
+            calibrated,
             exact);
   }
 
   /// The same target with the source's codes and scales, or nothing.
   public TargetSpec exactly() {
     return new TargetSpec(
-        target, scales, keep, quantize, bounds, experts, gguf, sharedWithCpu, true);
+        target, scales, keep, quantize, bounds, experts, gguf, sharedWithCpu, calibrated, true);
   }
 
   /// The name of the target's folder: its label, and what sets it apart from the same target with
   /// other choices, such as `kt-amx-int8-numa2` or `gguf-q4_k`.
   public String name() {
+    return ownName() + calibrated.suffix();
+  }
+
+  private String ownName() {
     return switch (target.kind()) {
       case CHECKPOINT -> target.label();
       case EXPERTS ->
@@ -109,7 +118,24 @@ public record TargetSpec(
               : target.label()
                   + "-"
                   + gguf.types().linear().name().toLowerCase(Locale.ROOT)
-                  + (gguf.types().rules().isEmpty() ? "" : "-mixed");
+                  + (gguf.types().rules().isEmpty() ? "" : "-mixed")
+                  + (gguf.latent() == LatentForm.SPLIT ? "" : "-fused");
+    };
+  }
+
+  /// Whether solvers can choose the codes: those with a scale for each row, or for a run of it.
+  static boolean choosesSolver(Target target) {
+    return switch (target) {
+      case INT8_CHANNEL,
+          CT_INT8,
+          ASCEND_W8A8,
+          CT_W4A16,
+          RAWINT4,
+          KT_AMX_INT8,
+          KT_AMX_INT4,
+          KT_AOCL_INT8 ->
+          true;
+      case BF16, FP8_BLOCK, CT_FP8_BLOCK, CT_FP8_CHANNEL, INT8_BLOCK, GGUF -> false;
     };
   }
 

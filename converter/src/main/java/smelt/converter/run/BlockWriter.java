@@ -5,6 +5,7 @@ import static java.nio.ByteOrder.LITTLE_ENDIAN;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Optional;
 import java.util.OptionalLong;
 import smelt.converter.gguf.RowEncoder;
 import smelt.converter.gguf.Slab;
@@ -17,6 +18,7 @@ import smelt.formats.codec.Tile;
 import smelt.formats.codec.TileDecoder;
 import smelt.formats.codec.Transcoder;
 import smelt.formats.gguf.GgmlType;
+import smelt.formats.gguf.InterleavedRows;
 
 /// Writes the rows of a tile as blocks of GGUF types. Serves one thread.
 final class BlockWriter {
@@ -26,6 +28,8 @@ final class BlockWriter {
 
   private static final ValueLayout.OfFloat F32 =
       ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(LITTLE_ENDIAN);
+
+  private static final float[] NONE = {};
 
   private final Kernels kernels;
   private final MemorySegment codesOut;
@@ -46,7 +50,7 @@ final class BlockWriter {
       long rows = Math.min(piece.rows(), tile.tileRows());
       codes = Math.max(codes, piece.type().bytes(rows * tile.cols()));
       long chunk = rowsAtOnce(piece, tile.cols()) * tile.cols() * Float.BYTES;
-      values = Math.max(values, piece.order() == Slab.Order.PLAIN ? chunk : 2 * chunk);
+      values = Math.max(values, isDirect(piece) ? chunk : 2 * chunk);
     }
     long scratch =
         Math.max(
@@ -55,13 +59,24 @@ final class BlockWriter {
     return new MemoryPlan.Buffers(0, 0, codes, 0, scratch);
   }
 
-  private static long rowsAtOnce(Job.Piece piece, long cols) {
-    return piece.order() == Slab.Order.PLAIN
-        ? Math.clamp(CHUNK / cols, 1, piece.rows())
-        : piece.rows();
+  /// Whether rows are encoded in the place and the order that they have.
+  private static boolean isDirect(Job.Piece piece) {
+    return piece.order() == Slab.Order.PLAIN && piece.type().interleavedRows() == 1;
   }
 
-  void write(UnitRun.Tile tile, Job.Output.Blocks output, Tile in) throws IOException {
+  /// Whole groups of the rows that are interleaved.
+  private static long rowsAtOnce(Job.Piece piece, long cols) {
+    if (piece.order() != Slab.Order.PLAIN) {
+      return piece.rows();
+    }
+    int together = piece.type().interleavedRows();
+    return Math.clamp(CHUNK / cols / together * together, together, piece.rows());
+  }
+
+  /// @param importance of each column; of turned rows there is none
+  void write(
+      UnitRun.Tile tile, Job.Output.Blocks output, Tile in, Optional<float[]> importance)
+      throws IOException {
     Transcoder.check(kernels, in, scratch);
     TileDecoder decoder = new TileDecoder(kernels, in, scratch, 0);
     long end = tile.row() + in.rows();
@@ -69,7 +84,7 @@ final class BlockWriter {
       long first = Math.max(tile.row(), piece.firstRow());
       long last = Math.min(end, piece.firstRow() + piece.rows());
       if (first < last) {
-        long bytes = encode(tile, piece, in, decoder, first, last);
+        long bytes = encode(tile, piece, in, decoder, importance, first, last);
         long at = piece.at() + piece.type().bytes((first - piece.firstRow()) * in.cols());
         tile.unit().shard(output.target()).write(piece.tensor(), at, codesOut.asSlice(0, bytes));
       }
@@ -79,7 +94,13 @@ final class BlockWriter {
   /// @param first row of the weight
   /// @param end one past the last
   private long encode(
-      UnitRun.Tile tile, Job.Piece piece, Tile in, TileDecoder decoder, long first, long end) {
+      UnitRun.Tile tile,
+      Job.Piece piece,
+      Tile in,
+      TileDecoder decoder,
+      Optional<float[]> importance,
+      long first,
+      long end) {
     GgmlType type = piece.type();
     long cols = in.cols();
     long valuesAt = TileDecoder.scratchBytes(in.encoding(), cols);
@@ -103,7 +124,15 @@ final class BlockWriter {
       long size = type.bytes(rows * cols);
       long rowElements = piece.order() == Slab.Order.TRANSPOSED ? rows : cols;
       MemorySegment blocks = codesOut.asSlice(done, size);
-      RowEncoder.encode(kernels, type, values, blocks, rows * cols, rowElements);
+      float[] weights =
+          piece.order() == Slab.Order.TRANSPOSED ? NONE : importance.orElse(NONE);
+      if (type.interleavedRows() == 1) {
+        RowEncoder.encode(kernels, type, values, weights, blocks, rows * cols, rowElements);
+      } else {
+        GgmlType plain = type.plain();
+        RowEncoder.encode(kernels, plain, values, weights, turned, rows * cols, rowElements);
+        InterleavedRows.interleave(type, turned, 0, rows, cols, blocks, 0);
+      }
       done += size;
     }
     return done;

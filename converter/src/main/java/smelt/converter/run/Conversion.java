@@ -16,6 +16,8 @@ import java.util.concurrent.atomic.LongAdder;
 import smelt.converter.InterruptedRunException;
 import smelt.converter.plan.Plan;
 import smelt.converter.progress.Progress;
+import smelt.converter.tuning.Tuning;
+import smelt.formats.codec.DeviceTranscoder;
 import smelt.formats.codec.Kernels;
 import smelt.formats.source.ModelSource;
 import smelt.formats.source.SourceFiles;
@@ -27,7 +29,7 @@ public final class Conversion {
   private final SourceFiles source;
   private final Plan plan;
   private final OutputFolder output;
-  private final Kernels kernels;
+  private final Means means;
   private final MemoryPlan memory;
   private final StopSignal stop;
   private final Progress progress;
@@ -37,14 +39,14 @@ public final class Conversion {
       SourceFiles source,
       Plan plan,
       OutputFolder output,
-      Kernels kernels,
+      Means means,
       MemoryPlan memory,
       StopSignal stop,
       Progress progress) {
     this.source = source;
     this.plan = plan;
     this.output = output;
-    this.kernels = kernels;
+    this.means = means;
     this.memory = memory;
     this.stop = stop;
     this.progress = progress;
@@ -57,10 +59,19 @@ public final class Conversion {
   /// @param unitsKept units that an earlier run had finished
   public record Result(long bytesRead, int unitsDone, int unitsKept) {}
 
-  /// Runs the units in the given order.
+  /// What a conversion computes with.
   ///
-  /// @param order indices of the plan's units; those with a receipt are skipped
-  /// @throws InterruptedRunException if `stop` asked to
+  /// @param device transcodes the tiles that it can; it does not change the result
+  /// @param tuning what a calibration says
+  public record Means(Kernels kernels, Optional<DeviceTranscoder> device, Tuning tuning) {
+
+    /// Processors alone, by the weights alone.
+    public static Means of(Kernels kernels) {
+      return new Means(kernels, Optional.empty(), Tuning.NONE);
+    }
+  }
+
+  /// Runs the units in the given order, on processors and by the weights alone.
   public static Result run(
       ModelSource model,
       Plan plan,
@@ -71,9 +82,26 @@ public final class Conversion {
       Progress progress,
       List<Integer> order)
       throws IOException, InterruptedException {
+    return run(model, plan, output, Means.of(kernels), memory, stop, progress, order);
+  }
+
+  /// Runs the units in the given order.
+  ///
+  /// @param order indices of the plan's units; those with a receipt are skipped
+  /// @throws InterruptedRunException if `stop` asked to
+  public static Result run(
+      ModelSource model,
+      Plan plan,
+      OutputFolder output,
+      Means means,
+      MemoryPlan memory,
+      StopSignal stop,
+      Progress progress,
+      List<Integer> order)
+      throws IOException, InterruptedException {
     List<Integer> units = order.stream().filter(u -> !output.isDone(u)).toList();
     try (SourceFiles files = new SourceFiles(model)) {
-      Conversion run = new Conversion(files, plan, output, kernels, memory, stop, progress);
+      Conversion run = new Conversion(files, plan, output, means, memory, stop, progress);
       run.work(units);
       return new Result(run.bytesRead.sum(), units.size(), plan.units().size() - units.size());
     }
@@ -108,8 +136,8 @@ public final class Conversion {
   }
 
   private void workUntilDone(Conveyor conveyor) throws IOException, InterruptedException {
-    try (Arena arena = Arena.ofConfined()) {
-      TileWorker worker = new TileWorker(source, kernels, memory.buffers(), arena);
+    try (Arena arena = Arena.ofConfined();
+        TileWorker worker = new TileWorker(source, means, memory.buffers(), arena)) {
       while (!stop.isStopped()) {
         Optional<Conveyor.Task> task = conveyor.take();
         if (task.isEmpty()) {

@@ -92,6 +92,25 @@ final class ExpertWriter {
     }
   }
 
+  /// Packs codes that a solver has chosen, which serve any number of nodes.
+  void write(
+      UnitRun.Tile tile, Job.Output.Experts output, Tile matrix, TunedRows.Solved solved)
+      throws IOException {
+    ExpertPacker packer =
+        packers.computeIfAbsent(
+            new Kind(output.format(), output.rule()),
+            kind -> new ExpertPacker(kind.format(), kind.rule()));
+    Region whole = new Region(0, matrix.rows(), 0, matrix.cols());
+    MemorySegment.copy(solved.codes(), 0, codesOut, 0, solved.codes().byteSize());
+    for (long row = 0; row < matrix.rows(); row++) {
+      float scale = solved.scales().getAtIndex(F32, row);
+      scalesOut.setAtIndex(F32, row, scale / output.format().codeStep());
+    }
+    for (Job.Slice slice : output.slices()) {
+      write(tile, output, packer, slice, whole);
+    }
+  }
+
   /// Packs codes as they are, with their scales.
   private void keep(
       UnitRun.Tile tile,

@@ -2,6 +2,7 @@ package smelt.converter.run;
 
 import java.util.Map;
 import java.util.OptionalLong;
+import java.util.function.IntToLongFunction;
 import java.util.TreeMap;
 import smelt.converter.ByteSize;
 import smelt.converter.RefusedException;
@@ -10,6 +11,7 @@ import smelt.converter.plan.Plan;
 import smelt.converter.plan.ShardLayout;
 import smelt.converter.plan.TargetPlan;
 import smelt.converter.plan.Unit;
+import smelt.converter.recipe.Calibrated;
 import smelt.formats.ElementType;
 import smelt.formats.checkpoint.SourceTensor;
 import smelt.formats.codec.Encoding;
@@ -23,13 +25,27 @@ import smelt.formats.codec.Transcoder;
 /// @param buffers sizes of one worker's buffers
 /// @param program bytes of the Java machine: code, threads, heap without the plan
 /// @param planHeap bytes of the plan on the heap
+/// @param tuning bytes that a calibration takes, beside the workers' buffers
 public record MemoryPlan(
-    int threads, long tileBytes, Buffers buffers, long program, long planHeap) {
+    int threads, long tileBytes, Buffers buffers, long program, long planHeap, long tuning) {
 
   /// Sizes in bytes of the buffers of one worker.
-  record Buffers(long codesIn, long scalesIn, long codesOut, long scalesOut, long scratch) {
+  ///
+  /// @param numbers of tiles that a calibration has a say in
+  record Buffers(
+      long codesIn,
+      long scalesIn,
+      long codesOut,
+      long scalesOut,
+      long scratch,
+      long numbers) {
+
+    Buffers(long codesIn, long scalesIn, long codesOut, long scalesOut, long scratch) {
+      this(codesIn, scalesIn, codesOut, scalesOut, scratch, 0);
+    }
+
     long total() {
-      return codesIn + scalesIn + codesOut + scalesOut + scratch;
+      return codesIn + scalesIn + codesOut + scalesOut + scratch + numbers;
     }
 
     Buffers max(Buffers other) {
@@ -38,7 +54,8 @@ public record MemoryPlan(
           Math.max(scalesIn, other.scalesIn),
           Math.max(codesOut, other.codesOut),
           Math.max(scalesOut, other.scalesOut),
-          Math.max(scratch, other.scratch));
+          Math.max(scratch, other.scratch),
+          Math.max(numbers, other.numbers));
     }
   }
 
@@ -56,6 +73,13 @@ public record MemoryPlan(
   /// merges, up to 13.
   static final long HEAP_PER_HEADER_BYTE = 14;
 
+  /// What NVIDIA's driver and JCuda take of the host's memory, beside buffers: an allowance, not
+  /// measured.
+  static final long DRIVER_BYTES = 1L << 30;
+
+  /// Parts of a tile begin at multiples of this in a device's memory, and there are six.
+  private static final long DEVICE_PARTS = 6 * 256;
+
   /// Bytes of the buffer through which a worker reads a finished shard back.
   static final long SEAL_BYTES = 1L << 20;
 
@@ -64,14 +88,22 @@ public record MemoryPlan(
   /// @param budget bytes that the run may take; empty for no limit
   /// @throws RefusedException if even the smallest tiles do not fit
   public static MemoryPlan of(Plan plan, int threads, OptionalLong budget) {
+    return of(plan, threads, budget, _ -> 0);
+  }
+
+  /// The same with a calibration.
+  ///
+  /// @param tuning bytes that it takes with a number of threads
+  public static MemoryPlan of(
+      Plan plan, int threads, OptionalLong budget, IntToLongFunction tuning) {
     MemoryPlan smallest = null;
     for (long tileBytes : TILE_BYTES) {
-      smallest = of(plan, threads, tileBytes);
+      smallest = of(plan, threads, tileBytes, tuning);
       if (budget.isEmpty() || smallest.peak() <= budget.getAsLong()) {
         return smallest;
       }
     }
-    MemoryPlan single = of(plan, 1, TILE_BYTES[TILE_BYTES.length - 1]);
+    MemoryPlan single = of(plan, 1, TILE_BYTES[TILE_BYTES.length - 1], tuning);
     throw new RefusedException(
         "--memory " + ByteSize.format(budget.getAsLong()),
         "a run with " + threads + " threads that takes up to " + ByteSize.format(smallest.peak()),
@@ -82,7 +114,8 @@ public record MemoryPlan(
             + ByteSize.format(single.peak()));
   }
 
-  private static MemoryPlan of(Plan plan, int threads, long tileBytes) {
+  private static MemoryPlan of(
+      Plan plan, int threads, long tileBytes, IntToLongFunction tuning) {
     Buffers buffers = new Buffers(0, 0, 0, 0, 0);
     long tensors = 0;
     for (Unit unit : plan.units()) {
@@ -90,12 +123,14 @@ public record MemoryPlan(
         buffers = buffers.max(buffers(job, tileBytes));
         tensors += 1;
         for (Job.Output output : job.outputs()) {
+          buffers = buffers.max(tuned(plan, job, output, tileBytes));
           tensors += records(plan, output);
         }
       }
     }
     long heap = tensors * BYTES_PER_TENSOR + metadataHeap(plan);
-    return new MemoryPlan(threads, tileBytes, buffers, PROGRAM_BYTES, heap);
+    return new MemoryPlan(
+        threads, tileBytes, buffers, PROGRAM_BYTES, heap, tuning.applyAsLong(threads));
   }
 
   /// What the metadata of GGUF files takes on the heap, where each token is an object.
@@ -144,6 +179,23 @@ public record MemoryPlan(
     return sizes;
   }
 
+  private static Buffers tuned(Plan plan, Job job, Job.Output output, long tileBytes) {
+    TileShape tile = TileShape.of(job, tileBytes);
+    Calibrated calibrated = plan.targets().get(output.target()).spec().calibrated();
+    long numbers = TunedRows.bytes(calibrated, job, output, tile);
+    if (numbers == 0) {
+      return new Buffers(0, 0, 0, 0, 0);
+    }
+    Encoding from = job.weight().encoding();
+    long scratch = TunedRows.scratchBytes(from, tile.cols());
+    if (output instanceof Job.Output.Tensor tensor) {
+      Encoding f32 = new Encoding.Plain(ElementType.F32);
+      scratch =
+          Math.max(scratch, Transcoder.scratchBytes(f32, tensor.encoding(), tile.cols()));
+    }
+    return new Buffers(0, 0, 0, 0, scratch, numbers);
+  }
+
   private static Buffers buffers(Encoding from, Encoding to, TileShape tile) {
     return new Buffers(
         0,
@@ -162,7 +214,22 @@ public record MemoryPlan(
 
   /// Bytes at most.
   public long peak() {
-    return program + planHeap + threads * (buffers.total() + SEAL_BYTES);
+    return program + planHeap + tuning + threads * (buffers.total() + SEAL_BYTES);
+  }
+
+  /// Bytes at most in a run that uses a GPU.
+  public long peakWithDriver() {
+    return peak() + DRIVER_BYTES;
+  }
+
+  /// Bytes of a GPU's memory that a tile takes at most: codes and scales as they come and go, and
+  /// scales in F32.
+  public long deviceTileBytes() {
+    return buffers.codesIn()
+        + 3 * buffers.scalesIn()
+        + buffers.codesOut()
+        + buffers.scalesOut()
+        + DEVICE_PARTS;
   }
 
   /// The parts, for reports.
@@ -173,6 +240,9 @@ public record MemoryPlan(
     json.put("worker_bytes", buffers.total() + SEAL_BYTES);
     json.put("program_bytes", program);
     json.put("plan_bytes", planHeap);
+    if (tuning > 0) {
+      json.put("tuning_bytes", tuning);
+    }
     json.put("peak_bytes", peak());
     return json;
   }

@@ -5,12 +5,19 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import smelt.calibrate.smooth.FoldedRows;
+import smelt.calibrate.solve.RowGrid;
 import smelt.converter.plan.Job;
+import smelt.converter.tuning.Tuning;
 import smelt.formats.BadInputException;
 import smelt.formats.ElementType;
 import smelt.formats.Shape;
 import smelt.formats.checkpoint.SourceTensor;
 import smelt.formats.checkpoint.Weight;
+import smelt.formats.codec.DeviceTranscoder;
 import smelt.formats.codec.Encoding;
 import smelt.formats.codec.Kernels;
 import smelt.formats.codec.NonFiniteException;
@@ -21,16 +28,24 @@ import smelt.formats.experts.ExpertPacker;
 import smelt.formats.source.SourceFiles;
 
 /// Reads a tile of a weight once and writes it for every target. Has the buffers of one thread.
-final class TileWorker {
+final class TileWorker implements AutoCloseable {
 
   /// The lowest bit of each of 16 codes.
   private static final long LOW_BITS = 0x1111_1111_1111_1111L;
 
+  private static final long PAGE = 4096;
+
+  private static final ValueLayout.OfFloat F32 =
+      ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfInt I32 =
+      ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
   private static final ValueLayout.OfLong I64 =
       ValueLayout.JAVA_LONG.withOrder(ByteOrder.LITTLE_ENDIAN);
 
   private final SourceFiles source;
   private final Kernels kernels;
+  private final Optional<DeviceTranscoder> device;
+  private final List<DeviceTranscoder.Pinned> pinned = new ArrayList<>();
   private final MemorySegment codesIn;
   private final MemorySegment scalesIn;
   private final MemorySegment codesOut;
@@ -38,18 +53,55 @@ final class TileWorker {
   private final MemorySegment scratch;
   private final ExpertWriter experts;
   private final BlockWriter blocks;
+  private final Tuning tuning;
+  private final TunedRows tuned;
 
-  /// @param arena owns the buffers; lives at least as long as this worker
-  TileWorker(SourceFiles source, Kernels kernels, MemoryPlan.Buffers sizes, Arena arena) {
+  /// @param arena owns the buffers; lives longer than this worker
+  TileWorker(
+      SourceFiles source,
+      Conversion.Means means,
+      MemoryPlan.Buffers sizes,
+      Arena arena) {
     this.source = source;
-    this.kernels = kernels;
-    this.codesIn = arena.allocate(sizes.codesIn(), 64);
-    this.scalesIn = arena.allocate(sizes.scalesIn(), 64);
-    this.codesOut = arena.allocate(sizes.codesOut(), 64);
-    this.scalesOut = arena.allocate(sizes.scalesOut(), 64);
+    this.kernels = means.kernels();
+    this.device = means.device();
+    this.tuning = means.tuning();
+    this.codesIn = buffer(arena, sizes.codesIn());
+    this.scalesIn = buffer(arena, sizes.scalesIn());
+    this.codesOut = buffer(arena, sizes.codesOut());
+    this.scalesOut = buffer(arena, sizes.scalesOut());
+    pin();
     this.scratch = arena.allocate(sizes.scratch(), 64);
     this.experts = new ExpertWriter(kernels, codesOut, scalesOut, scratch);
     this.blocks = new BlockWriter(kernels, codesOut, scratch);
+    this.tuned = new TunedRows(kernels, arena.allocate(sizes.numbers(), 64), scratch);
+  }
+
+  /// What a device is to read and write by itself shares no page with anything else.
+  private MemorySegment buffer(Arena arena, long bytes) {
+    return device.isEmpty()
+        ? arena.allocate(bytes, 64)
+        : arena.allocate(Math.ceilDiv(bytes, PAGE) * PAGE, PAGE);
+  }
+
+  private void pin() {
+    try {
+      for (MemorySegment buffer : List.of(codesIn, scalesIn, codesOut, scalesOut)) {
+        if (device.isPresent() && buffer.byteSize() > 0) {
+          pinned.add(device.get().pin(buffer));
+        }
+      }
+    } catch (RuntimeException e) {
+      close();
+      throw e;
+    }
+  }
+
+  /// Lets go of the buffers.
+  @Override
+  public void close() {
+    pinned.forEach(DeviceTranscoder.Pinned::close);
+    pinned.clear();
   }
 
   /// Converts one tile.
@@ -90,27 +142,63 @@ final class TileWorker {
   }
 
   private void convertAll(UnitRun.Tile tile, Tile in) throws IOException {
+    Weight weight = tile.job().weight();
     for (Job.Output output : tile.job().outputs()) {
-      switch (output) {
-        case Job.Output.Tensor tensor -> convert(tile, tensor, in);
-        case Job.Output.Experts expert -> {
-          refuseBeyond(
-              tile, in, expert.rule() == ExpertPacker.Rule.KEEP ? expert.format().largest() : 127);
-          experts.write(tile, expert, in);
+      Optional<FoldedRows> factors = tuning.folded(output.target(), weight);
+      Tile own = factors.isEmpty() ? in : tuned.fold(in, tile.row(), factors.get());
+      Optional<RowGrid> grid = TunedRows.grid(output, in.cols());
+      Optional<Tuning.Held> method =
+          grid.isEmpty() ? Optional.empty() : tuning.method(output.target(), weight);
+      if (method.isEmpty()) {
+        convert(tile, output, own);
+      } else {
+        try (Tuning.Held held = method.get()) {
+          solved(tile, output, own, tuned.solve(own, grid.get(), held.method()));
         }
-        case Job.Output.Blocks rows -> blocks.write(tile, rows, in);
       }
     }
   }
 
+  private void convert(UnitRun.Tile tile, Job.Output output, Tile in) throws IOException {
+    switch (output) {
+      case Job.Output.Tensor tensor -> convert(tile, tensor, in);
+      case Job.Output.Experts expert -> {
+        refuseBeyond(
+            tile, in, expert.rule() == ExpertPacker.Rule.KEEP ? expert.format().largest() : 127);
+        experts.write(tile, expert, in);
+      }
+      case Job.Output.Blocks rows ->
+          blocks.write(tile, rows, in, tuning.importance(rows.target(), tile.job().weight()));
+    }
+  }
+
+  private void solved(
+      UnitRun.Tile tile, Job.Output output, Tile in, TunedRows.Solved solved) throws IOException {
+    switch (output) {
+      case Job.Output.Tensor tensor ->
+          write(
+              tile,
+              tensor,
+              TunedRows.encoded(
+                  solved, tensor.encoding(), in.rows(), in.cols(), codesOut, scalesOut));
+      case Job.Output.Experts expert -> experts.write(tile, expert, in, solved);
+      case Job.Output.Blocks _ -> throw new IllegalStateException("blocks that a solver chose");
+    }
+  }
+
   private void convert(UnitRun.Tile tile, Job.Output.Tensor output, Tile in) throws IOException {
-    if (tile.job().copies(output)) {
+    boolean same = in.encoding().equals(tile.job().weight().encoding());
+    if (same && tile.job().copies(output) || in.encoding().equals(output.encoding())) {
       Transcoder.check(kernels, in, scratch);
       refuseLeast(tile, output.encoding(), in);
       write(tile, output, in);
     } else {
       Tile out = new Tile(output.encoding(), codesOut, 0, scalesOut, 0, in.rows(), in.cols());
-      Transcoder.transcode(kernels, in, out, scratch);
+      if (same && device.isPresent() && device.get().supports(in.encoding(), out.encoding())) {
+        device.get().transcode(in, out);
+      } else {
+        Transcoder.transcode(kernels, in, out, scratch);
+      }
       write(tile, output, out);
     }
   }
@@ -196,8 +284,38 @@ final class TileWorker {
       MemorySegment zeros = scalesOut.asSlice(0, out.rows() * Float.BYTES).fill((byte) 0);
       shard.write(output.offset().get(), tile.row() * Float.BYTES, zeros);
     }
+    if (output.inputs().isPresent()) {
+      writeInputs(tile, output.inputs().get(), out, shard);
+    }
     if (output.shape().isPresent() && tile.row() == 0) {
       writeShape(shard, output.shape().get(), tile.job().weight().shape());
+    }
+  }
+
+  /// What a static rounding of inputs needs: for all rows a scale and an offset, and for each row
+  /// what the offset adds to its sum, and the scale of the sum. Sums of codes are exact.
+  private void writeInputs(
+      UnitRun.Tile tile, Job.StaticInputs names, Tile out, ShardWriter shard) throws IOException {
+    Tuning.StaticInput input = tuning.staticInput(tile.job().weight());
+    long bytes = out.rows() * Integer.BYTES;
+    try (Arena arena = Arena.ofConfined()) {
+      if (tile.row() == 0) {
+        shard.write(names.scale(), 0, arena.allocateFrom(F32, input.scale()));
+        shard.write(names.offset(), 0, arena.allocateFrom(F32, input.offset()));
+      }
+      MemorySegment bias = arena.allocate(bytes);
+      MemorySegment sums = arena.allocate(bytes);
+      for (long row = 0; row < out.rows(); row++) {
+        long codes = 0;
+        for (long col = 0; col < out.cols(); col++) {
+          codes += out.codes().get(ValueLayout.JAVA_BYTE, out.codesOffset() + row * out.cols() + col);
+        }
+        bias.setAtIndex(I32, row, Math.toIntExact(-codes * input.offset()));
+        float scale = out.scales().get(F32, out.scalesOffset() + row * Float.BYTES);
+        sums.setAtIndex(F32, row, scale * input.scale());
+      }
+      shard.write(names.bias(), tile.row() * Integer.BYTES, bias);
+      shard.write(names.sums(), tile.row() * Float.BYTES, sums);
     }
   }
 

@@ -77,7 +77,10 @@ class BlockAgreementTest {
   @ParameterizedTest
   @EnumSource(
       value = GgmlType.class,
-      names = {"Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K"})
+      names = {
+        "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL",
+        "IQ4_XS", "MXFP4"
+      })
   void hasTheBytesOfLlamaCpp(GgmlType type) {
     for (Rows rows : Rows.values()) {
       assertAgrees(type, rows, false);

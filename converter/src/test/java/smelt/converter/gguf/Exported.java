@@ -26,11 +26,16 @@ record Exported(Path file, PlannedGguf plan, GgufHeader header) {
   }
 
   static Exported of(Path model, GgmlType type, Path file, String kernels) throws IOException {
+    return of(model, GgufOptions.of(type), file, kernels);
+  }
+
+  static Exported of(Path model, GgufOptions options, Path file, String kernels)
+      throws IOException {
     Recipe recipe =
         new Recipe(
             "test",
             "",
-            List.of(TargetSpec.of(Target.GGUF).with(GgufOptions.of(type))),
+            List.of(TargetSpec.of(Target.GGUF).with(options)),
             MtpPolicy.KEEP,
             false,
             WHOLE_MODEL);
@@ -43,7 +48,7 @@ record Exported(Path file, PlannedGguf plan, GgufHeader header) {
     Files.move(folder.resolve("model.gguf"), file);
     byte[] bytes = Files.readAllBytes(file);
     GgufHeader header = GgufHeader.read(MemorySource.of(file.getFileName().toString(), bytes));
-    return new Exported(file, PlannedGguf.of(model, type), header);
+    return new Exported(file, PlannedGguf.of(model, options), header);
   }
 
   /// The data of a tensor, without padding.

@@ -81,9 +81,20 @@ class GgufCheckpointTest {
     assertThat(found.missing()).hasSize(68).allMatch(name -> name.startsWith("model.layers.4."));
   }
 
+  /// With `kv_b_proj` in one tensor its blocks are shown where they lie.
+  @Test
+  void hasEveryBitOfAFusedModel() throws IOException {
+    Path model = SampleModel.path(SampleModel.BF16);
+    Path file = folder.resolve("fused.gguf");
+    Exported.of(model, GgufOptions.of(GgmlType.BF16).with(LatentForm.FUSED), file, "auto");
+    TensorComparison.Result found = compare(file, model);
+    assertThat(found.tensors()).hasSize(201).allMatch(TensorScore::bitExact);
+    assertThat(found.added()).isEmpty();
+  }
+
   /// Rows by turns, biases, stacks of experts, a head that is the embedding.
   @ParameterizedTest
-  @ValueSource(strings = {"llama", "qwen2", "mixtral"})
+  @ValueSource(strings = {"llama", "qwen2", "mixtral", "qwen3-moe-every-layer"})
   void hasEveryBitOfOtherArchitectures(String name) throws IOException {
     Path model = Checkout.root().resolve("calibrate/src/test/resources/models/" + name + "/model");
     TensorComparison.Result found = compare(exported(model, GgmlType.F32), model);

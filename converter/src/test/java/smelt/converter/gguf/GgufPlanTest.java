@@ -55,6 +55,27 @@ class GgufPlanTest {
     assertThat(plan.layout().fileSize()).isBetween(712_900_000_000L, 713_500_000_000L);
   }
 
+  /// What engines before April 2025 read, and no others' keys.
+  @Test
+  void plansOneTensorForKeysAndValuesWhereItIsAskedFor() throws IOException {
+    GgufOptions options = GgufOptions.of(GgmlType.Q8_0).with(LatentForm.FUSED);
+    Path model = DeepSeekV3Fixture.write(folder.resolve("fused"));
+    PlannedGguf plan = PlannedGguf.of(model, options);
+    assertThat(plan.layout().tensors()).hasSize(3 + 3 * 12 + 58 * 17);
+    assertThat(tensor(plan, "blk.60.attn_kv_b.weight").dims()).containsExactly(512L, 32768L);
+    assertThat(plan.metadata())
+        .containsEntry("deepseek2.attention.head_count_kv", new GgufValue.U32(128))
+        .containsEntry("deepseek2.attention.key_length", new GgufValue.U32(192))
+        .containsEntry("deepseek2.attention.value_length", new GgufValue.U32(128))
+        .doesNotContainKey("deepseek2.attention.key_length_mla")
+        .doesNotContainKey("deepseek2.attention.value_length_mla");
+    Path llama = folder.resolve("llama");
+    SyntheticCheckpoint.of(Architecture.LLAMA).write(llama);
+    assertThatThrownBy(() -> PlannedGguf.of(llama, options))
+        .isInstanceOf(UnsupportedException.class)
+        .hasMessageContaining("kv_b fused");
+  }
+
   private static GgufTensor tensor(PlannedGguf plan, String name) {
     return plan.layout().tensor(name);
   }

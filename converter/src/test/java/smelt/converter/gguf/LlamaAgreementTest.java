@@ -115,6 +115,15 @@ class LlamaAgreementTest {
     return java.util.Arrays.stream(scores).sum();
   }
 
+  /// The form for older engines, which newer ones read too.
+  @Test
+  void agreesWithKeysAndValuesFused() throws IOException, InterruptedException {
+    Path file = folder.resolve("fused.gguf");
+    GgufOptions options = GgufOptions.of(GgmlType.BF16).with(LatentForm.FUSED);
+    Exported.of(SampleModel.path(SampleModel.BF16), options, file, "auto");
+    assertThat(ratio("fused in BF16", llama.score(file, tokens))).isCloseTo(1, within(0.005));
+  }
+
   /// Five files, of which the engine is given the first.
   @Test
   void findsAllFilesOfASplitModel() throws IOException, InterruptedException {

@@ -7,6 +7,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -46,21 +47,33 @@ final class LlamaClient {
     }
   }
 
+  /// The token ids of each text, special tokens as text, nothing added.
+  List<List<Integer>> tokenize(Path model, List<String> texts)
+      throws IOException, InterruptedException {
+    NodePackages.install("llama", "tokenize.mjs");
+    int[][] ids = answer("tokenize.mjs", model, texts, int[][].class);
+    return Stream.of(ids).map(one -> IntStream.of(one).boxed().toList()).toList();
+  }
+
   /// The sum of -ln p of all tokens but the first, for each window.
   double[] score(Path model, List<List<Integer>> windows) throws IOException, InterruptedException {
+    return answer("perplexity.mjs", model, windows, double[].class);
+  }
+
+  private <T> T answer(String script, Path model, Object input, Class<T> type)
+      throws IOException, InterruptedException {
     JsonMapper json = JsonMapper.builder().build();
-    Path in = Files.createTempFile(folder, "windows", ".json");
-    Path out = Files.createTempFile(folder, "sums", ".json");
-    Path log = folder.resolve("perplexity.log");
+    Path in = Files.createTempFile(folder, "input", ".json");
+    Path out = Files.createTempFile(folder, "output", ".json");
+    Path log = folder.resolve(script + ".log");
     try {
-      Files.write(in, json.writeValueAsBytes(windows));
+      Files.write(in, json.writeValueAsBytes(input));
       int status =
-          packages.run(
-              List.of("node", "perplexity.mjs", model.toAbsolutePath().toString()), in, out, log);
+          packages.run(List.of("node", script, model.toAbsolutePath().toString()), in, out, log);
       if (status != 0) {
         throw new IOException("llama.cpp ended with " + status + ":\n" + Files.readString(log));
       }
-      return json.readValue(Files.readAllBytes(out), double[].class);
+      return json.readValue(Files.readAllBytes(out), type);
     } finally {
       Files.delete(in);
       Files.delete(out);

@@ -20,10 +20,13 @@ record PlannedGguf(
     List<String> notes) {
 
   static PlannedGguf of(Path model, GgmlType type) throws IOException {
+    return of(model, GgufOptions.of(type));
+  }
+
+  static PlannedGguf of(Path model, GgufOptions options) throws IOException {
     try (ModelSource source = ModelSources.open(model)) {
       Checkpoint checkpoint = Checkpoint.open(source);
-      GgufOptions options = GgufOptions.of(type);
-      GgufMapping mapping = GgufMapping.of(checkpoint, options.types());
+      GgufMapping mapping = GgufMapping.of(checkpoint, options);
       List<String> notes = new ArrayList<>(mapping.notes());
       SequencedMap<String, GgufValue> metadata =
           GgufMetadata.of(checkpoint, source, options, mapping, notes);

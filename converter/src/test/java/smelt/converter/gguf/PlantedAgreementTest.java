@@ -30,9 +30,11 @@ class PlantedAgreementTest {
   @TempDir Path folder;
 
   /// `llama` has stretched frequencies and a head that is the embedding, `qwen2` biases, `mixtral`
-  /// experts. The engine keeps keys and values in F16.
+  /// experts; `qwen3moe` has them in every layer, and norms of heads; a `deepseek2` without a query
+  /// rank has 26 layers. The engine keeps keys and values in F16.
   @ParameterizedTest
-  @ValueSource(strings = {"llama", "qwen2", "mixtral"})
+  @ValueSource(
+      strings = {"llama", "qwen2", "mixtral", "qwen3-moe-every-layer", "deepseek-v2-lite-26"})
   void scoresTokensAsTheDefinitionDoes(String name) throws IOException, InterruptedException {
     LlamaClient llama = LlamaClient.install();
     Path planted = Checkout.root().resolve("calibrate/src/test/resources/models/" + name);

@@ -172,6 +172,9 @@ public sealed interface Encoding {
       if (!blocks.isQuantized()) {
         throw new IllegalArgumentException(blocks + " has no blocks");
       }
+      if (blocks.interleavedRows() > 1) {
+        throw new IllegalArgumentException("rows of " + blocks + " do not stand alone");
+      }
     }
 
     @Override

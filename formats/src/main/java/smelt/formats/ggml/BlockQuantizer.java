@@ -1,11 +1,12 @@
 package smelt.formats.ggml;
 
 import static smelt.formats.ggml.Layouts.F32;
-import static smelt.formats.ggml.Layouts.U16;
 
 import java.lang.foreign.MemorySegment;
 import java.util.Objects;
+import java.util.OptionalLong;
 import smelt.formats.codec.NonFiniteException;
+import smelt.formats.gguf.BlockScales;
 import smelt.formats.gguf.GgmlType;
 
 /// Quantizes rows of F32 to blocks of a ggml type. Rows are independent of each other, so the bytes
@@ -22,7 +23,8 @@ public final class BlockQuantizer {
   /// Whether blocks of the type can be written.
   public static boolean canWrite(GgmlType type) {
     return switch (type) {
-      case Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K -> true;
+      case Q8_0, Q4_0, Q4_1, Q5_0, Q5_1 -> true;
+      case Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS, MXFP4 -> true;
       default -> false;
     };
   }
@@ -32,7 +34,7 @@ public final class BlockQuantizer {
   /// @param in F32, finite, row-major
   /// @param cols a multiple of the block
   /// @param importance `cols` F32 weights, finite and none negative, that every row shares, or
-  ///   `MemorySegment.NULL` for none; `Q8_0` does not use them
+  ///   `MemorySegment.NULL` for none; `Q8_0` and `MXFP4` do not use them
   /// @param out the blocks, `type.bytes(rows * cols)`; does not overlap `in`
   /// @throws NonFiniteException names the first NaN or infinity by row and column, or the first
   ///   column of a block whose scale passes the largest F16; the rows before it are written
@@ -96,23 +98,12 @@ public final class BlockQuantizer {
 
   private static void requireFiniteScales(
       GgmlType type, MemorySegment in, long from, MemorySegment out, long to, long row, long cols) {
-    for (long block = 0; block < cols / type.blockElements(); block++) {
-      long at = to + block * type.blockBytes();
-      boolean finite =
-          switch (type) {
-            case Q6_K -> isFinite(out, at + type.blockBytes() - Short.BYTES);
-            case Q4_1, Q5_1, Q4_K, Q5_K -> isFinite(out, at) && isFinite(out, at + Short.BYTES);
-            default -> isFinite(out, at);
-          };
-      if (!finite) {
-        long col = block * type.blockElements();
-        throw new NonFiniteException(
-            new NonFiniteException.Place.Weight(row, col), in.get(F32, from + col * Float.BYTES));
-      }
+    MemorySegment blocks = out.asSlice(to, type.bytes(cols));
+    OptionalLong block = BlockScales.firstNonFinite(type, blocks);
+    if (block.isPresent()) {
+      long col = block.getAsLong() * type.blockElements();
+      throw new NonFiniteException(
+          new NonFiniteException.Place.Weight(row, col), in.get(F32, from + col * Float.BYTES));
     }
-  }
-
-  private static boolean isFinite(MemorySegment out, long at) {
-    return (out.get(U16, at) & 0x7C00) != 0x7C00;
   }
 }

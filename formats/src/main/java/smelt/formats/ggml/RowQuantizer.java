@@ -19,8 +19,11 @@ interface RowQuantizer {
           importance.length == 0
               ? rounded(kernels, type, cols)
               : new WeightedBlocks(kernels, type, importance, cols);
-      case Q4_K, Q5_K -> new AffineSuperBlocks(kernels, type, importance, cols);
+      case Q2_K, Q4_K, Q5_K -> new AffineSuperBlocks(kernels, type, importance, cols);
+      case Q3_K -> new ThreeBitSuperBlocks(kernels, importance, cols);
       case Q6_K -> new SymmetricSuperBlocks(kernels, importance, cols);
+      case IQ4_NL, IQ4_XS -> new UnevenBlocks(type, importance, cols);
+      case MXFP4 -> new PowerBlocks(cols);
       default -> throw new IllegalArgumentException("cannot write " + type);
     };
   }

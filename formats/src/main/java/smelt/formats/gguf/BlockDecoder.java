@@ -24,7 +24,7 @@ public final class BlockDecoder {
 
   private BlockDecoder() {}
 
-  /// Whether a type's rows can be decoded.
+  /// Whether a type's rows can be decoded. Rows that are interleaved must be separated before.
   public static boolean canRead(GgmlType type) {
     return isPlain(type) || block(type).isPresent();
   }
@@ -113,6 +113,7 @@ public final class BlockDecoder {
       case Q8_1, Q8_K -> Optional.empty();
       case IQ2_XXS, IQ2_XS, IQ2_S, IQ3_XXS, IQ3_S, IQ1_S, IQ1_M -> Optional.empty();
       case TQ1_0, TQ2_0, NVFP4, Q1_0, Q2_0 -> Optional.empty();
+      case Q4_0_R8, Q8_0_R8, Q4_K_R4, Q6_K_R4 -> Optional.empty();
     };
   }
 }

@@ -17,6 +17,7 @@ import java.util.OptionalLong;
 /// | `Q3_K` | 108 |
 /// | `Q6_K` | 208 |
 /// | `TQ1_0`, `TQ2_0` | 52, 64 |
+/// | `Q4_0_R8`, `Q8_0_R8`, `Q6_K_R4`, `Q4_K_R4` | of all rows' blocks: 0, 2, 4 and so on, one a row, in `Q4_K_R4` two |
 ///
 /// `MXFP4` has one exponent, of which 255 is NaN. The four pieces of a scale that `IQ1_M` has, and
 /// the E4M3 scales of `NVFP4`, are not looked at.
@@ -34,9 +35,10 @@ public final class BlockScales {
 
   private BlockScales() {}
 
-  /// Index of the first block of which a number is NaN or infinite.
+  /// Index of the first block of which a number is NaN or infinite; where rows are interleaved, of
+  /// the first group of blocks.
   ///
-  /// @param bytes whole blocks
+  /// @param bytes whole blocks, or groups of them
   public static OptionalLong firstNonFinite(GgmlType type, MemorySegment bytes) {
     return switch (type) {
       case F32 -> first32(bytes);
@@ -50,13 +52,16 @@ public final class BlockScales {
       case Q6_K -> scales(type, bytes, 208);
       case TQ1_0 -> scales(type, bytes, 52);
       case TQ2_0 -> scales(type, bytes, 64);
+      case Q4_0_R8, Q8_0_R8 -> scales(type, bytes, 0, 2, 4, 6, 8, 10, 12, 14);
+      case Q6_K_R4 -> scales(type, bytes, 0, 2, 4, 6);
+      case Q4_K_R4 -> scales(type, bytes, 0, 2, 4, 6, 8, 10, 12, 14);
       case MXFP4 -> exponents(type, bytes);
       case Q8_1, Q8_K, IQ1_M, NVFP4, I8, I16, I32, I64, F64 -> OptionalLong.empty();
     };
   }
 
   private static OptionalLong scales(GgmlType type, MemorySegment bytes, int... offsets) {
-    return first16(bytes, type.blockBytes(), F16_INFINITE, offsets);
+    return first16(bytes, type.groupBytes(), F16_INFINITE, offsets);
   }
 
   /// @param infinite the bits of the exponent when all are set

@@ -6,6 +6,10 @@ import java.util.Optional;
 /// The element types of a GGUF file, as ggml numbers them. A row is cut into blocks of consecutive
 /// elements, and each block has its own bytes: codes, and for the quantized types scales with them.
 ///
+/// Types that end in `_R4` or `_R8` are those of ik_llama.cpp alone: blocks of as many consecutive
+/// rows lie interleaved (`InterleavedRows`), as its kernels for CPUs read them. A row takes the bytes
+/// that it takes in the plain type.
+///
 /// Numbers that ggml gave up (4, 5, 31 to 33, 36 to 38) belong to no type: nothing reads such files
 /// any more.
 public enum GgmlType {
@@ -45,16 +49,32 @@ public enum GgmlType {
   MXFP4(39, 32, 17),
   NVFP4(40, 64, 36),
   Q1_0(41, 128, 18),
-  Q2_0(42, 64, 18);
+  Q2_0(42, 64, 18),
+  Q4_0_R8(202, Q4_0, 8),
+  Q8_0_R8(208, Q8_0, 8),
+  Q4_K_R4(212, Q4_K, 4),
+  Q6_K_R4(214, Q6_K, 4);
 
   private final int id;
   private final int blockElements;
   private final int blockBytes;
+  private final GgmlType plain;
+  private final int interleavedRows;
 
   GgmlType(int id, int blockElements, int blockBytes) {
     this.id = id;
     this.blockElements = blockElements;
     this.blockBytes = blockBytes;
+    plain = this;
+    interleavedRows = 1;
+  }
+
+  GgmlType(int id, GgmlType plain, int interleavedRows) {
+    this.id = id;
+    blockElements = plain.blockElements;
+    blockBytes = plain.blockBytes;
+    this.plain = plain;
+    this.interleavedRows = interleavedRows;
   }
 
   /// The number that stands for the type in a file.
@@ -70,6 +90,21 @@ public enum GgmlType {
   /// Bytes of a block.
   public int blockBytes() {
     return blockBytes;
+  }
+
+  /// Rows whose blocks lie interleaved; 1 for types of which every row stands alone.
+  public int interleavedRows() {
+    return interleavedRows;
+  }
+
+  /// Bytes that belong together: a block, or one block of each of the rows that are interleaved.
+  public int groupBytes() {
+    return blockBytes * interleavedRows;
+  }
+
+  /// The type of the same blocks row by row; this one if it is that.
+  public GgmlType plain() {
+    return plain;
   }
 
   /// Whether the type has scales, so that what is read is not what was written.

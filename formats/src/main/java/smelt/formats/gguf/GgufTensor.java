@@ -53,9 +53,14 @@ public record GgufTensor(String name, GgmlType type, List<Long> dims, long offse
 
   /// Bytes of a tensor.
   ///
-  /// @throws ArithmeticException on overflow, also of the number of elements, and when rows do not
-  ///   fill blocks
+  /// @throws ArithmeticException on overflow, also of the number of elements, when rows do not fill
+  ///   blocks, and when the rows of a matrix are no whole groups of those that are interleaved
   static long bytes(GgmlType type, List<Long> dims) {
+    long rows = dims.size() < 2 ? 1 : dims.get(1);
+    if (rows % type.interleavedRows() != 0) {
+      throw new ArithmeticException(
+          rows + " rows are no groups of " + type.interleavedRows() + " of " + type);
+    }
     long elements = dims.stream().reduce(1L, Math::multiplyExact);
     long row = type.bytes(dims.getFirst());
     return Math.multiplyExact(row, elements / dims.getFirst());

@@ -17,7 +17,10 @@ class BlockQuantizerTest {
   @ParameterizedTest
   @EnumSource(
       value = GgmlType.class,
-      names = {"Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K"})
+      names = {
+        "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL",
+        "IQ4_XS", "MXFP4"
+      })
   void namesTheFirstValueThatIsNotFinite(GgmlType type) {
     float[] values = new float[3 * 256];
     values[300] = Float.NEGATIVE_INFINITY;
@@ -31,7 +34,10 @@ class BlockQuantizerTest {
   @ParameterizedTest
   @EnumSource(
       value = GgmlType.class,
-      names = {"Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K"})
+      names = {
+        "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL",
+        "IQ4_XS"
+      })
   void refusesScalesBeyondF16(GgmlType type) {
     float[] values = new float[256];
     values[3] = 1e12f;

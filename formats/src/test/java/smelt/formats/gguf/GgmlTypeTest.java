@@ -48,7 +48,11 @@ class GgmlTypeTest {
     "MXFP4,39,4.25",
     "NVFP4,40,4.5",
     "Q1_0,41,1.125",
-    "Q2_0,42,2.25"
+    "Q2_0,42,2.25",
+    "Q4_0_R8,202,4.5",
+    "Q8_0_R8,208,8.5",
+    "Q4_K_R4,212,4.5",
+    "Q6_K_R4,214,6.5625"
   })
   void hasTheNumberAndSizeOfGgml(GgmlType type, int id, double bitsPerWeight) {
     assertThat(type.id()).isEqualTo(id);
@@ -58,7 +62,7 @@ class GgmlTypeTest {
 
   @Test
   void coversEveryTypeInTheTableAbove() {
-    assertThat(GgmlType.values()).hasSize(35);
+    assertThat(GgmlType.values()).hasSize(39);
     assertThat(Arrays.stream(GgmlType.values()).map(GgmlType::id)).doesNotHaveDuplicates();
   }
 

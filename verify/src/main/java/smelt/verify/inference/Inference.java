@@ -18,11 +18,6 @@ final class Inference {
   record Settings(
       Verification.Request request, VerifyPlan plan, Activations activations, double klBound) {}
 
-  /// Judges what has been compared so far.
-  interface Judging {
-    Verdict judge(Comparison comparison, Look look);
-  }
-
   /// How it ended.
   ///
   /// @param look that the verdict is from
@@ -104,7 +99,7 @@ final class Inference {
     boolean all = seen == request.sequences().size();
     Optional<Look> look = looks.after(seen).map(found -> found.in(request.units()));
     if (look.isPresent()) {
-      Verdict verdict = judging.judge(comparison, look.get());
+      Verdict verdict = judging.verdict(comparison, request.documents(), look.get());
       if (all || verdict.passed()) {
         return Optional.of(new Ended(comparison, look.get(), verdict, Optional.empty()));
       }
@@ -113,7 +108,7 @@ final class Inference {
       return Optional.empty();
     }
     Look coming = looks.coming(seen).in(request.units());
-    Verdict verdict = early.failing(judging.judge(comparison, coming));
+    Verdict verdict = early.failing(judging.verdict(comparison, request.documents(), coming));
     return Optional.of(new Ended(comparison, coming, verdict, Optional.of(early.note(seen))));
   }
 

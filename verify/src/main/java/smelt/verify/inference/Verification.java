@@ -17,20 +17,12 @@ import smelt.formats.codec.Kernels;
 import smelt.formats.source.ModelSource;
 import smelt.verify.ServedActivations;
 import smelt.verify.quality.Bounds;
-import smelt.verify.quality.Evidence;
-import smelt.verify.quality.Judge;
-import smelt.verify.quality.LayerScore;
-import smelt.verify.quality.Look;
 import smelt.verify.quality.Metric;
 import smelt.verify.quality.ModelChanges;
 import smelt.verify.quality.Profile;
 import smelt.verify.quality.QualityReport;
-import smelt.verify.quality.Subject;
-import smelt.verify.quality.Summaries;
 import smelt.verify.quality.TensorScore;
-import smelt.verify.quality.TokenScores;
 import smelt.verify.quality.Units;
-import smelt.verify.quality.Verdict;
 import smelt.verify.tensors.TensorComparison;
 
 /// Verifies a result against its source: every weight decoded, then both models on real text, then
@@ -61,7 +53,7 @@ public final class Verification {
       this(source, checkpoint, Optional.empty(), Weight::bytes, List.of());
     }
 
-    private long bytes() {
+    long bytes() {
       return checkpoint.weights().stream().mapToLong(stored).reduce(0, Math::addExact);
     }
   }
@@ -169,46 +161,63 @@ public final class Verification {
   ///
   /// @throws BadInputException if the models cannot be compared, or the source's own numbers are
   ///   not finite
+  /// @throws smelt.formats.UnsupportedException if the result's runtime rounds activations in a way
+  ///   that cannot be simulated
   public QualityReport run(About about) throws IOException {
+    Activations served = served();
     ReadBytes bytes = ReadBytes.of(source.checkpoint(), result.checkpoint());
     watcher.starts(bytes.all(plan.rounds()), 1 + (long) plan.rounds() * (layers() + 1));
     progress.begin(bytes.compared());
-    TensorComparison.Result tensors = compareTensors();
-    ModelChanges changes = changes(tensors);
-    Activations served = served();
-    boolean lossless =
-        request.profile().filter(p -> p != Profile.LOSSLESS).isEmpty()
-            && ProfileChoice.isLossless(tensors.tensors());
-    Activations activations = lossless ? Activations.NONE : served;
+    TensorComparison.Result found = compareTensors();
+    List<TensorScore> tensors = found.tensors();
+    ModelChanges changes = changes(found);
+    Activations activations = activations(served, tensors);
     Profile profile =
         request
             .profile()
-            .orElseGet(() -> ProfileChoice.of(result.checkpoint(), tensors.tensors(), activations));
+            .orElseGet(() -> ProfileChoice.of(result.checkpoint(), tensors, activations));
     Bounds all = request.bounds().apply(profile);
     Bounds bounds = request.sequences().isEmpty() ? all.onlyWeights() : all;
+    Judging judging = new Judging(profile, bounds, tensors, changes);
+    Optional<Inference.Ended> ended =
+        textCanBeRun(tensors) ? Optional.of(infer(activations, judging, bytes)) : Optional.empty();
+    return new Reporting(source, result, plan, tools)
+        .report(about, activations, judging, ended, request.documents(), notes);
+  }
+
+  /// How the result's runtime rounds. What cannot be simulated is refused here, before a weight is
+  /// read.
+  private Activations served() throws IOException {
+    if (!request.rounded()) {
+      return Activations.NONE;
+    }
+    Activations served =
+        result.rounding().isPresent()
+            ? result.rounding().get()
+            : ServedActivations.read(result.source(), result.checkpoint());
+    result.checkpoint().weights().forEach(served::of);
+    return served;
+  }
+
+  /// How the comparison rounds: not at all where both sides hold the same numbers.
+  private Activations activations(Activations served, List<TensorScore> tensors) {
+    boolean lossless =
+        request.profile().filter(p -> p != Profile.LOSSLESS).isEmpty()
+            && ProfileChoice.isLossless(tensors);
     if (lossless && !served.equals(Activations.NONE)) {
       notes.add(
           "The result has the source's values bit for bit, so it is compared without rounding"
               + " activations: its runtime treats both alike.");
     }
-    long broken = tensors.tensors().stream().filter(t -> t.nonFinite() > 0).count();
+    return lossless ? Activations.NONE : served;
+  }
+
+  private boolean textCanBeRun(List<TensorScore> tensors) {
+    long broken = tensors.stream().filter(t -> t.nonFinite() > 0).count();
     if (broken > 0 && !request.sequences().isEmpty()) {
       notes.add("No text was run: " + broken + " weights of the result are not finite.");
     }
-    Judging judging = new Judging(profile, bounds, tensors.tensors(), changes);
-    Optional<Inference.Ended> ended =
-        broken > 0 || request.sequences().isEmpty()
-            ? Optional.empty()
-            : Optional.of(infer(activations, judging, bytes));
-    return report(about, activations, judging, ended);
-  }
-
-  private Activations served() throws IOException {
-    return request.rounded()
-        ? (result.rounding().isPresent()
-            ? result.rounding().get()
-            : ServedActivations.read(result.source(), result.checkpoint()))
-        : Activations.NONE;
+    return broken == 0 && !request.sequences().isEmpty();
   }
 
   private int layers() {
@@ -256,68 +265,9 @@ public final class Verification {
                 source,
                 result,
                 new Inference.Settings(request, plan, activations, klBound),
-                (comparison, look) ->
-                    judging.verdict(
-                        Optional.of(scores(comparison)), layers(comparison, look), look));
+                judging);
     ended.note(request.sequences().size()).ifPresent(notes::add);
     Untouched.note(ended.comparison().experts()).ifPresent(notes::add);
     return ended;
-  }
-
-  private TokenScores scores(Comparison comparison) {
-    return comparison.tokens().of(request.documents());
-  }
-
-  private List<LayerScore> layers(Comparison comparison, Look look) {
-    return comparison.layers(request.documents(), look.confidence());
-  }
-
-  /// What a verdict needs besides the text.
-  private record Judging(
-      Profile profile, Bounds bounds, List<TensorScore> tensors, ModelChanges changes) {
-
-    Verdict verdict(Optional<TokenScores> tokens, List<LayerScore> layers, Look look) {
-      return Judge.judge(profile, bounds, new Evidence(tokens, layers, tensors, changes, look));
-    }
-  }
-
-  private QualityReport report(
-      About about, Activations activations, Judging judging, Optional<Inference.Ended> ended) {
-    Optional<Comparison> found = ended.map(Inference.Ended::comparison);
-    Optional<TokenScores> tokens = found.map(this::scores);
-    Look look = ended.map(Inference.Ended::look).orElse(Look.ONLY);
-    notes.addAll(Judge.notes(judging.profile(), judging.bounds(), tokens, look));
-    return new QualityReport(
-        subject(about, activations, found),
-        ended
-            .map(Inference.Ended::verdict)
-            .orElseGet(() -> judging.verdict(Optional.empty(), List.of(), look)),
-        tokens.map(Summaries::of),
-        tokens,
-        judging.tensors(),
-        found.map(comparison -> layers(comparison, look)).orElse(List.of()),
-        found.map(Comparison::experts).orElse(List.of()),
-        Sizes.byRole(source, result),
-        ConfigChanges.of(source.checkpoint().config().tree(), result.checkpoint().config().tree()),
-        notes);
-  }
-
-  private Subject subject(About about, Activations activations, Optional<Comparison> found) {
-    Checkpoint from = source.checkpoint();
-    Checkpoint to = result.checkpoint();
-    String rounding = ServedActivations.label(activations, to);
-    return new Subject(
-        from.location(),
-        to.location(),
-        from.architecture().className(),
-        Scheme.of(to, rounding),
-        rounding,
-        source.bytes(),
-        result.bytes(),
-        about.corpora(),
-        found.map(Comparison::sequences).orElse(0),
-        about.version(),
-        tools.codec().name() + ", " + plan.threads() + " threads",
-        about.command());
   }
 }

@@ -1,0 +1,51 @@
+package smelt.calibrate.cuda;
+
+/// A matrix of F32 numbers in the device's memory, one row after the other. Whoever makes it closes
+/// it.
+public final class DeviceMatrix implements AutoCloseable {
+
+  private final DeviceMemory memory;
+  private final long rows;
+  private final long cols;
+
+  DeviceMatrix(CudaDevice device, long rows, long cols) {
+    this.rows = rows;
+    this.cols = cols;
+    this.memory = device.allocate(bytes(rows, cols));
+  }
+
+  private static long bytes(long rows, long cols) {
+    if (rows < 1 || cols < 1 || rows > Integer.MAX_VALUE || cols > Integer.MAX_VALUE) {
+      throw new IllegalArgumentException("a matrix of " + rows + " x " + cols);
+    }
+    return Math.multiplyExact(Math.multiplyExact(rows, cols), Float.BYTES);
+  }
+
+  public long rows() {
+    return rows;
+  }
+
+  public long cols() {
+    return cols;
+  }
+
+  DeviceMemory memory() {
+    return memory;
+  }
+
+  long address() {
+    return memory.address(0, memory.bytes());
+  }
+
+  void requireSize(long wantedRows, long wantedCols) {
+    if (rows != wantedRows || cols != wantedCols) {
+      throw new IllegalArgumentException(
+          rows + " x " + cols + " where " + wantedRows + " x " + wantedCols + " is meant");
+    }
+  }
+
+  @Override
+  public void close() {
+    memory.close();
+  }
+}

@@ -1,0 +1,196 @@
+package smelt.converter.tuning;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import smelt.calibrate.math.Compute;
+import smelt.calibrate.model.ModelSpec;
+import smelt.calibrate.observe.CalibrationTable;
+import smelt.calibrate.observe.Importance;
+import smelt.calibrate.observe.InputStats;
+import smelt.calibrate.observe.Site;
+import smelt.calibrate.smooth.Coupling;
+import smelt.calibrate.smooth.FoldedRows;
+import smelt.calibrate.solve.Method;
+import smelt.calibrate.solve.SolveKernels;
+import smelt.converter.plan.Job;
+import smelt.converter.plan.Plan;
+import smelt.converter.plan.Unit;
+import smelt.converter.recipe.Calibrated;
+import smelt.converter.recipe.Solver;
+import smelt.formats.checkpoint.Checkpoint;
+import smelt.formats.checkpoint.Weight;
+import smelt.formats.codec.Kernels;
+import smelt.formats.source.ModelSource;
+
+/// The tuning of a plan by a calibration table.
+///
+/// A weight whose input was never seen is rounded by the target's own rule, as if all its columns
+/// counted alike.
+public final class CalibratedTuning implements Tuning {
+
+  /// What reading a table takes: the code for it, its index, and a layer's figures.
+  private static final long TABLE_BYTES = 48L << 20;
+
+  private final Plan plan;
+  private final CalibrationTable table;
+  private final int layers;
+  private final Factors factors;
+  private final List<Optional<Foldings>> foldings = new ArrayList<>();
+
+  /// What to choose with.
+  ///
+  /// @param compute used by one thread at a time; stays the caller's to close
+  public record Tools(Kernels codec, SolveKernels solve, Compute compute) {}
+
+  /// @param source stays open until this is closed
+  /// @param table of this model
+  public CalibratedTuning(
+      Plan plan, Checkpoint checkpoint, ModelSource source, CalibrationTable table, Tools tools) {
+    this.plan = plan;
+    this.table = table;
+    layers = ModelSpec.of(checkpoint).layerCount();
+    factors = new Factors(table, tools.compute(), tools.solve(), kept(tools.compute().threads()));
+    Map<String, Job> jobs = new HashMap<>();
+    for (Unit unit : plan.units()) {
+      unit.jobs().forEach(job -> jobs.put(job.weight().name(), job));
+    }
+    for (int target = 0; target < plan.targets().size(); target++) {
+      foldings.add(foldings(target, jobs, checkpoint, source, tools.codec()));
+    }
+  }
+
+  /// Bytes at most that the tuning of a plan takes, beside what the workers have.
+  ///
+  /// @param checkpoint the plan's source
+  public static long bytes(Plan plan, Checkpoint checkpoint, int threads) {
+    long bytes = 0;
+    for (int t = 0; t < plan.targets().size(); t++) {
+      Calibrated calibrated = plan.targets().get(t).spec().calibrated();
+      if (!calibrated.isNothing()) {
+        bytes = Math.max(bytes, TABLE_BYTES);
+      }
+      if (!calibrated.smooth().isEmpty()) {
+        bytes = Math.addExact(bytes, Foldings.bytes(checkpoint, calibrated.smooth()));
+      }
+    }
+    long columns = solvedColumns(plan);
+    return columns == 0 ? bytes : Math.addExact(bytes, Factors.bytes(columns, kept(threads)));
+  }
+
+  /// Columns of the widest weight that needs second moments.
+  private static long solvedColumns(Plan plan) {
+    long columns = 0;
+    for (Unit unit : plan.units()) {
+      for (Job job : unit.jobs()) {
+        for (Job.Output output : job.outputs()) {
+          Calibrated calibrated = plan.targets().get(output.target()).spec().calibrated();
+          if (job.isRounded(output.target())
+              && calibrated.solver(job.weight()).needsHessian()) {
+            columns = Math.max(columns, job.weight().shape().dim(1));
+          }
+        }
+      }
+    }
+    return columns;
+  }
+
+  /// Factors that are kept for so many threads.
+  static int kept(int threads) {
+    return threads + 1;
+  }
+
+  private Optional<Foldings> foldings(
+      int target, Map<String, Job> jobs, Checkpoint checkpoint, ModelSource source, Kernels codec) {
+    Calibrated calibrated = calibrated(target);
+    if (calibrated.smooth().isEmpty()) {
+      return Optional.empty();
+    }
+    List<Coupling> pairs =
+        Foldings.within(
+            checkpoint,
+            calibrated.smooth(),
+            weight ->
+                Optional.ofNullable(jobs.get(weight.name()))
+                    .flatMap(job -> job.output(target))
+                    .isPresent());
+    return Optional.of(
+        new Foldings(
+            source, table, codec, pairs, weight -> jobs.get(weight.name()).isRounded(target)));
+  }
+
+  private Calibrated calibrated(int target) {
+    return plan.targets().get(target).spec().calibrated();
+  }
+
+  @Override
+  public Optional<FoldedRows> folded(int target, Weight weight) throws IOException {
+    Optional<Foldings> own = foldings.get(target);
+    return own.isPresent() ? own.get().rows(weight) : Optional.empty();
+  }
+
+  @Override
+  public Optional<Held> method(int target, Weight weight) throws IOException {
+    Solver solver = calibrated(target).solver(weight);
+    Optional<Site> site = Site.of(weight.role(), layers);
+    if (site.isEmpty()) {
+      return Optional.empty();
+    }
+    return switch (solver) {
+      case ROUNDING -> Optional.empty();
+      case WEIGHTED -> weighted(site.get());
+      case GPTQ_POOL -> gptq(new Factors.Key(pool(site.get()), false), site.get());
+      case GPTQ -> gptq(new Factors.Key(site.get(), true), site.get());
+    };
+  }
+
+  private Optional<Held> gptq(Factors.Key key, Site site) throws IOException {
+    Optional<Held> held = factors.hold(key);
+    return held.isPresent() ? held : weighted(site);
+  }
+
+  private Optional<Held> weighted(Site site) throws IOException {
+    return Importance.of(table, site).map(importance -> new Kept(new Method.Weighted(importance)));
+  }
+
+  private static Site pool(Site site) {
+    return site instanceof Site.ExpertInput input
+        ? new Site.FeedForwardInput(input.layer())
+        : site;
+  }
+
+  @Override
+  public Optional<float[]> importance(int target, Weight weight) throws IOException {
+    Optional<Site> site = Site.of(weight.role(), layers);
+    return calibrated(target).importance() && site.isPresent()
+        ? Importance.of(table, site.get())
+        : Optional.empty();
+  }
+
+  /// `scale = (max - min) / 255`, `offset = round(-128 - min / scale)`, half to even; the numbers seen
+  /// always reach from at most 0 to at least 0.
+  @Override
+  public StaticInput staticInput(Weight weight) throws IOException {
+    Optional<InputStats> seen = table.stats(Site.of(weight.role(), layers).orElseThrow());
+    if (seen.isEmpty() || seen.get().max() == seen.get().min()) {
+      return new StaticInput(1, 0);
+    }
+    float scale = (float) (((double) seen.get().max() - seen.get().min()) / 255);
+    double offset = Math.rint(-128 - seen.get().min() / (double) scale);
+    return new StaticInput(scale, (int) Math.clamp(offset, -128, 127));
+  }
+
+  @Override
+  public void close() {
+    factors.close();
+  }
+
+  /// A method that holds nothing.
+  private record Kept(Method method) implements Held {
+    @Override
+    public void close() {}
+  }
+}

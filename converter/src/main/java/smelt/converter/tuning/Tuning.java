@@ -1,0 +1,70 @@
+package smelt.converter.tuning;
+
+import java.io.IOException;
+import java.util.Optional;
+import smelt.calibrate.smooth.FoldedRows;
+import smelt.calibrate.solve.Method;
+import smelt.formats.checkpoint.Weight;
+
+/// What a calibration says about the weights of a plan. Safe for several threads; what it gives does
+/// not depend on who asks, nor on the order of the questions.
+public interface Tuning extends AutoCloseable {
+
+  /// Nothing: the weights alone decide.
+  Tuning NONE =
+      new Tuning() {
+        @Override
+        public Optional<FoldedRows> folded(int target, Weight weight) {
+          return Optional.empty();
+        }
+
+        @Override
+        public Optional<Held> method(int target, Weight weight) {
+          return Optional.empty();
+        }
+
+        @Override
+        public Optional<float[]> importance(int target, Weight weight) {
+          return Optional.empty();
+        }
+
+        @Override
+        public StaticInput staticInput(Weight weight) {
+          throw new IllegalStateException("static inputs without a calibration");
+        }
+
+        @Override
+        public void close() {}
+      };
+
+  /// How all inputs of a linear are rounded: `round(x / scale) + offset`.
+  ///
+  /// @param offset from -128 to 127
+  record StaticInput(float scale, int offset) {}
+
+  /// A method, and the memory that it needs until it is closed.
+  interface Held extends AutoCloseable {
+
+    Method method();
+
+    @Override
+    void close();
+  }
+
+  /// What multiplies the weight's rows before a target rounds it; empty where nothing does.
+  Optional<FoldedRows> folded(int target, Weight weight) throws IOException;
+
+  /// How a target's codes and scales of the weight are chosen; empty for the target's own rule.
+  Optional<Held> method(int target, Weight weight) throws IOException;
+
+  /// How much each column of the weight counts in the blocks of a target; empty where all count
+  /// alike.
+  Optional<float[]> importance(int target, Weight weight) throws IOException;
+
+  /// How inputs of a weight are rounded where that is known beforehand: with all numbers that were
+  /// seen from -128 to 127, and 0 at a whole number.
+  StaticInput staticInput(Weight weight) throws IOException;
+
+  @Override
+  void close() throws IOException;
+}

@@ -1,0 +1,121 @@
+package smelt.converter.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import smelt.calibrate.cuda.CudaProbe;
+import smelt.calibrate.cuda.CudaState;
+import smelt.converter.Program;
+import smelt.converter.SampleModel;
+import smelt.converter.run.Converting;
+import smelt.formats.Checkout;
+
+/// `--device`, by the real program: without a driver, and with the stand-in that the tests of
+/// `calibrate` build.
+class DeviceOptionTest {
+
+  private static final String MODEL = SampleModel.path(SampleModel.FP8).toString();
+
+  @TempDir Path folder;
+
+  private Program.Result convert(Program program, String recipe, String out, String... more) {
+    String[] words = new String[6 + more.length];
+    String[] first = {
+      "convert", MODEL, "--recipe", recipe, "-o", folder.resolve(out).toString()
+    };
+    System.arraycopy(first, 0, words, 0, first.length);
+    System.arraycopy(more, 0, words, first.length, more.length);
+    return program.go(words);
+  }
+
+  private static Program withoutDriver() {
+    assumeTrue(CudaProbe.probe() instanceof CudaState.NoDriver, "this machine has a driver");
+    return Program.smelt();
+  }
+
+  private static Program withStandIn() {
+    Path library = Checkout.root().resolve("calibrate/target/fake-driver/libcuda.so.1");
+    assumeTrue(Files.exists(library), "no stand-in driver: run the tests of calibrate first");
+    return Program.smelt().environment("LD_LIBRARY_PATH", library.getParent().toString());
+  }
+
+  @Test
+  void withoutADriverCudaIsRefusedBeforeAnythingIsWritten() {
+    Program.Result result =
+        convert(withoutDriver(), "int8-channel", "out", "--device", "cuda", "--quiet");
+    assertThat(result.exit()).isEqualTo(4);
+    assertThat(result.err())
+        .contains("--device cuda", "no NVIDIA driver (libcuda.so.1 not found)", "CUDA 13.0");
+    assertThat(folder.resolve("out")).doesNotExist();
+  }
+
+  @Test
+  void withoutADriverAutoTellsInOneLineThatItUsesTheProcessor() {
+    Program.Result result = convert(withoutDriver(), "int8-channel", "out");
+    assertThat(result.exit()).isZero();
+    assertThat(result.err().lines().filter(line -> line.contains("device")))
+        .singleElement()
+        .asString()
+        .endsWith("; device cpu: no NVIDIA driver (libcuda.so.1 not found)");
+  }
+
+  @Test
+  void aPlanWithNothingForAGpuIsRefused() {
+    Program.Result result =
+        convert(Program.smelt(), "kt-amx-int4", "out", "--device", "cuda", "--quiet");
+    assertThat(result.exit()).isEqualTo(4);
+    assertThat(result.err()).contains("a plan without a tensor that GPU kernels write");
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"verify", "generate"})
+  void commandsWithoutCodeForGpusRefuseCudaByName(String command) {
+    Program.Result result =
+        command.equals("verify")
+            ? Program.run("verify", MODEL, "--against", MODEL, "--device", "cuda")
+            : Program.run("generate", MODEL, "--prompt", "a", "--device", "cuda");
+    assertThat(result.exit()).isEqualTo(4);
+    assertThat(result.err()).contains(command + ", which has no code for GPUs");
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"int8-channel", "bf16"})
+  void theDeviceGivesTheSameBytes(String recipe) throws IOException {
+    Program program = withStandIn();
+    Program.Result onDevice =
+        convert(program, recipe, "cuda", "--device", "cuda", "--threads", "2");
+    assertThat(onDevice.exit()).as(onDevice.err()).isZero();
+    assertThat(onDevice.err()).contains("device cuda (Stand-in, compute capability 9.0");
+    Program.Result onCpu = convert(program, recipe, "cpu", "--device", "cpu");
+    assertThat(onCpu.exit()).isZero();
+    Map<String, String> expected = Converting.digests(folder.resolve("cpu"));
+    assertThat(Converting.digests(folder.resolve("cuda"))).isEqualTo(expected);
+  }
+
+  @Test
+  void theDoctorDescribesTheDevice() {
+    Program.Result result = withStandIn().go("doctor");
+    assertThat(result.exit()).isZero();
+    assertThat(result.out().lines())
+        .anyMatch(line -> line.matches("GPU +Stand-in, compute capability 9.0, .* CUDA 13.0"))
+        .anyMatch(line -> line.startsWith("GPU memory"));
+  }
+
+  @Test
+  void aMemoryLimitCountsTheDriver() {
+    Program program = withStandIn();
+    Program.Result result =
+        convert(program, "int8-channel", "out", "--device", "cuda", "--memory", "600M");
+    assertThat(result.exit()).isEqualTo(4);
+    assertThat(result.err()).contains("GPU driver", "--device cpu");
+    assertThat(folder.resolve("out")).doesNotExist();
+  }
+}

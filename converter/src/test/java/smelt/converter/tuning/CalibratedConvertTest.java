@@ -1,0 +1,174 @@
+package smelt.converter.tuning;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import smelt.converter.Program;
+import smelt.formats.Checkout;
+import smelt.formats.files.Sha256;
+
+/// Conversions whose numbers are chosen from a calibration, by the real program.
+class CalibratedConvertTest {
+
+  private static final String MODEL =
+      Checkout.root().resolve("samples/tiny-deepseek-v3").toString();
+  private static final String OTHER =
+      Checkout.root().resolve("samples/tiny-deepseek-v3-fp8").toString();
+  private static final String CORPUS =
+      Checkout.root().resolve("samples/corpora/calibration.jsonl").toString();
+
+  @TempDir private static Path shared;
+
+  @TempDir private Path folder;
+
+  private static Path table;
+
+  @BeforeAll
+  static void calibrate() {
+    table = shared.resolve("table");
+    Program.Result result =
+        Program.run(
+            "calibrate", MODEL, "--corpus", CORPUS, "--tokens", "1024", "--hessians", "all", "-o",
+            table.toString());
+    assertThat(result.exit()).as(result.err()).isZero();
+  }
+
+  private Program.Result convert(String recipe, String out, String... more) {
+    String[] args =
+        Stream.concat(
+                Stream.of(
+                    "convert", MODEL, "--recipe", recipe, "-o", folder.resolve(out).toString()),
+                Stream.of(more))
+            .toArray(String[]::new);
+    return Program.run(args);
+  }
+
+  private Path recipe(String text) throws IOException {
+    return Files.writeString(folder.resolve("recipe.yaml"), "name: own\ntargets:\n" + text);
+  }
+
+  private static Map<String, String> digests(Path folder) throws IOException {
+    Map<String, String> digests = new TreeMap<>();
+    try (Stream<Path> files = Files.walk(folder)) {
+      for (Path file : files.filter(Files::isRegularFile).toList()) {
+        digests.put(folder.relativize(file).toString(), Sha256.hex(Files.readAllBytes(file)));
+      }
+    }
+    return digests;
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "int8-smooth",
+        "ascend-w8a8-static",
+        "kt-amx-int4-gptq",
+        "llamacpp-q4-importance",
+        "{target: ct-w4a16, solver: gptq-pool}",
+        "{target: rawint4, solver: {routed_expert: weighted}}",
+        "{target: kt-amx-int4, numa: 2, form: tree, solver: gptq-pool}",
+        "{target: kt-aocl-int8, smooth: up-down}",
+      })
+  void bytesDependNeitherOnThreadsNorOnKernels(String text) throws IOException {
+    String recipe = text.startsWith("{") ? recipe("  - " + text + "\n").toString() : text;
+    String[] one = {"--calibration", table.toString(), "--threads", "1", "--kernels", "scalar"};
+    String[] three = {"--calibration", table.toString(), "--threads", "3", "--kernels", "auto"};
+    Program.Result first = convert(recipe, "one", one);
+    assertThat(first.exit()).as(first.err()).isZero();
+    Program.Result second = convert(recipe, "three", three);
+    assertThat(second.exit()).as(second.err()).isZero();
+    assertThat(digests(folder.resolve("three"))).isEqualTo(digests(folder.resolve("one")));
+  }
+
+  @Test
+  void everyCalibratedTargetDiffersFromThePlainOneAndPassesItsLoaderRules() throws IOException {
+    for (String[] pair :
+        new String[][] {
+          {"int8-smooth", "int8-channel", "sglang"},
+          {"ascend-w8a8-static", "ascend-w8a8", "ascend"},
+          {"kt-amx-int4-gptq", "kt-amx-int4", "ktransformers"},
+        }) {
+      Program.Result result = convert(pair[0], pair[0], "--calibration", table.toString());
+      assertThat(result.exit()).as(result.err()).isZero();
+      assertThat(convert(pair[1], pair[1]).exit()).isZero();
+      assertThat(digests(folder.resolve(pair[0])))
+          .isNotEqualTo(digests(folder.resolve(pair[1])));
+      Program.Result check =
+          Program.run("check", folder.resolve(pair[0]).toString(), "--for", pair[2]);
+      assertThat(check.exit()).as(pair[0] + check.out() + check.err()).isZero();
+    }
+  }
+
+  @Test
+  void refusesARecipeThatChoosesByACalibrationWithoutOne() {
+    Program.Result result = convert("kt-amx-int4-gptq", "out");
+    assertThat(result.exit()).isEqualTo(2);
+    assertThat(result.err()).contains("--calibration TABLE").contains("smelt calibrate");
+    assertThat(folder.resolve("out")).doesNotExist();
+  }
+
+  @Test
+  void refusesACalibrationThatNothingIsChosenBy() {
+    Program.Result result =
+        convert("int8-channel", "out", "--calibration", table.toString());
+    assertThat(result.exit()).isEqualTo(2);
+    assertThat(result.err()).contains("leave --calibration out");
+  }
+
+  @Test
+  void refusesACalibrationOfAnotherModel() {
+    Program.Result result =
+        Program.run(
+            "convert", OTHER, "--recipe", "int8-smooth", "-o",
+            folder.resolve("out").toString(), "--calibration", table.toString());
+    assertThat(result.exit()).isEqualTo(3);
+    assertThat(result.err()).contains("another model");
+    assertThat(folder.resolve("out")).doesNotExist();
+  }
+
+  @Test
+  void refusesChoicesThatATargetDoesNotHave() throws IOException {
+    Path wrong =
+        recipe(
+            """
+              - {target: fp8-block, solver: gptq}
+              - {target: kt-amx-int4, rule: upstream, solver: gptq}
+              - {target: kt-amx-int8, smooth: input-norm}
+              - {target: int8-channel, activations: static}
+              - {target: ct-int8, smooth: usual, solver: gptq}
+              - {target: ct-w4a16, solver: gptw}
+            """);
+    Program.Result result =
+        convert(wrong.toString(), "out", "--calibration", table.toString());
+    assertThat(result.exit()).isEqualTo(2);
+    assertThat(result.err())
+        .contains("solver for fp8-block")
+        .contains("solver for kt-amx-int4")
+        .contains("'input-norm' for kt-amx-int8")
+        .contains("activations for int8-channel")
+        .contains("solver for ct-int8")
+        .contains("did you mean 'gptq'");
+  }
+
+  @Test
+  void planAndManifestNameTheCalibration() throws IOException {
+    assertThat(convert("int8-smooth", "out", "--calibration", table.toString()).exit()).isZero();
+    String digest = Sha256.hex(Files.readAllBytes(table.resolve("calibration.json")));
+    assertThat(Files.readString(folder.resolve("out/manifest.json"))).contains(digest);
+    Program.Result plan =
+        Program.run(
+            "plan", MODEL, "--recipe", "int8-smooth", "--json", "--calibration",
+            table.toString());
+    assertThat(plan.out()).contains("\"calibration\" : \"" + digest);
+  }
+}
