@@ -1,6 +1,7 @@
 package smelt.calibrate.model;
 
 import java.lang.foreign.SegmentAllocator;
+import java.util.Arrays;
 import java.util.List;
 import smelt.calibrate.math.Matrix;
 
@@ -34,6 +35,18 @@ public final class TokenBatch {
     List<int[]> copies = sequences.stream().map(int[]::clone).toList();
     return new TokenBatch(
         copies, firsts, Matrix.zeros(memory, firsts[sequences.size()], hiddenSize));
+  }
+
+  /// The sequences from `sequence` on as a batch of their own, whose hidden states are those of this
+  /// one.
+  public TokenBatch from(int sequence) {
+    long before = firsts[sequence];
+    long[] own =
+        Arrays.stream(firsts, sequence, firsts.length).map(first -> first - before).toArray();
+    return new TokenBatch(
+        sequences.subList(sequence, sequences.size()),
+        own,
+        hidden.rows(before, tokens() - before));
   }
 
   public int sequences() {
