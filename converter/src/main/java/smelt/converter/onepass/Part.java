@@ -1,5 +1,6 @@
 package smelt.converter.onepass;
 
+import java.util.OptionalInt;
 import smelt.formats.checkpoint.TensorRole;
 import smelt.formats.checkpoint.Weight;
 
@@ -23,6 +24,18 @@ sealed interface Part {
   /// A weight by itself: embedding, head, final norm, and what only layers of multi-token prediction
   /// have.
   record Single(String name) implements Part {}
+
+  /// The layer that it lies in; empty for what stands by itself.
+  static OptionalInt layer(Part part) {
+    return switch (part) {
+      case Attention(int layer) -> OptionalInt.of(layer);
+      case Dense(int layer) -> OptionalInt.of(layer);
+      case Shared(int layer) -> OptionalInt.of(layer);
+      case Expert(int layer, _) -> OptionalInt.of(layer);
+      case Rest(int layer) -> OptionalInt.of(layer);
+      case Single _ -> OptionalInt.empty();
+    };
+  }
 
   /// The part that a weight belongs to.
   static Part of(Weight weight) {
