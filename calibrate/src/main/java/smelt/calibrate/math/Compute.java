@@ -100,6 +100,40 @@ public final class Compute implements AutoCloseable {
     product.multiply(x, w, out);
   }
 
+  /// Some columns of an operation that goes column by column.
+  @FunctionalInterface
+  public interface Stripe {
+    /// @param first first column
+    /// @param end column behind the last
+    void run(long first, long end);
+  }
+
+  /// Shares columns among the threads, in runs whose size does not depend on their number. A column
+  /// is one thread's.
+  public void eachStripe(long cols, Stripe work) {
+    int tasks = Math.toIntExact(Math.ceilDiv(cols, STRIPE));
+    workers.run(
+        tasks, (task, _) -> work.run(task * STRIPE, Math.min(cols, (task + 1) * STRIPE)));
+  }
+
+  /// `out = xT`.
+  public void transpose(Matrix x, Matrix out) {
+    check(x.rows() == out.cols() && x.cols() == out.rows(), x, out);
+    int rows = Math.toIntExact(x.rows());
+    eachStripe(
+        x.cols(),
+        (first, end) ->
+            math.transpose(
+                x.data(),
+                x.at(0, first),
+                Float.BYTES * x.stride(),
+                rows,
+                Math.toIntExact(end - first),
+                out.data(),
+                out.at(first, 0),
+                Float.BYTES * out.stride()));
+  }
+
   /// Some rows of an operation that goes row by row.
   @FunctionalInterface
   private interface RowRange {

@@ -1,5 +1,7 @@
 package smelt.calibrate.observe;
 
+import java.util.Optional;
+
 /// What was seen at a site, over all tokens that passed there.
 public final class InputStats {
 
@@ -8,7 +10,10 @@ public final class InputStats {
   private final float max;
   private final float[] channelAbsmax;
   private final float[] channelMeanSquare;
+  private final Optional<Histogram> histogram;
 
+  /// Without a histogram.
+  ///
   /// @param tokens how many
   /// @param min the smallest number of all, at most 0
   /// @param max the largest number of all, at least 0
@@ -16,6 +21,17 @@ public final class InputStats {
   /// @param channelMeanSquare mean of the square of each channel, 0 without tokens; copied
   public InputStats(
       long tokens, float min, float max, float[] channelAbsmax, float[] channelMeanSquare) {
+    this(tokens, min, max, channelAbsmax, channelMeanSquare, Optional.empty());
+  }
+
+  /// @param histogram of the magnitudes of all channels, where they were counted
+  public InputStats(
+      long tokens,
+      float min,
+      float max,
+      float[] channelAbsmax,
+      float[] channelMeanSquare,
+      Optional<Histogram> histogram) {
     if (tokens < 0 || !(min <= 0) || !(max >= 0)) {
       throw new IllegalArgumentException(tokens + " tokens from " + min + " to " + max);
     }
@@ -28,6 +44,7 @@ public final class InputStats {
     this.max = max;
     this.channelAbsmax = channelAbsmax.clone();
     this.channelMeanSquare = channelMeanSquare.clone();
+    this.histogram = histogram;
   }
 
   public long tokens() {
@@ -61,5 +78,10 @@ public final class InputStats {
   /// A copy of the mean squares.
   public float[] channelMeanSquare() {
     return channelMeanSquare.clone();
+  }
+
+  /// How many numbers had which magnitude; routed experts have none.
+  public Optional<Histogram> histogram() {
+    return histogram;
   }
 }

@@ -10,6 +10,8 @@ import java.util.function.Function;
 import java.util.function.ToDoubleFunction;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import smelt.calibrate.tables.Column;
+import smelt.calibrate.tables.Table;
 import smelt.verify.quality.ExpertUse;
 import smelt.verify.quality.LayerScore;
 import smelt.verify.quality.QualityReport;

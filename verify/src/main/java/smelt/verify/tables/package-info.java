@@ -1,6 +1,5 @@
 /// Keeps what a verification found as Arrow IPC files, for questions that the reports do not
 /// answer.
 ///
-/// `Schemas` says which tables and columns there are, `ArrowTable` writes one, `Tables` all of
-/// them.
+/// `Schemas` says which tables and columns there are, `Tables` writes all of them.
 package smelt.verify.tables;

@@ -7,7 +7,6 @@ import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -28,6 +27,9 @@ import org.apache.arrow.vector.types.pojo.Schema;
 import org.apache.arrow.vector.util.Text;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import smelt.calibrate.tables.ArrowFile;
+import smelt.calibrate.tables.Column;
+import smelt.calibrate.tables.Table;
 import smelt.formats.Checkout;
 import smelt.verify.quality.TokenScores;
 
@@ -119,7 +121,7 @@ class TablesTest {
 
   @Test
   void tokensFillSeveralBatches() throws IOException {
-    int count = ArrowTable.BATCH + 1001;
+    int count = ArrowFile.BATCH + 1001;
     Tables.write(folder, Reports.of(count));
     TokenScores scores = Reports.of(count).tokens().orElseThrow();
     Content tokens = read(folder.resolve("tokens.arrow"));
@@ -161,11 +163,7 @@ class TablesTest {
   void aNanIsWrittenAsNull() throws IOException {
     Table table = new Table("t", 1, 2, List.of(new Column.Real("x", i -> i == 0 ? Double.NaN : 1)));
     Path file = folder.resolve("t.arrow");
-    try (BufferAllocator allocator = new RootAllocator();
-        FileChannel out =
-            FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
-      ArrowTable.write(table, Map.of(), allocator, out);
-    }
+    ArrowFile.write(table, Map.of(), file);
     assertThat(column(read(file), "x")).containsExactly(null, 1.0);
   }
 

@@ -1,4 +1,4 @@
-package smelt.verify.tables;
+package smelt.calibrate.tables;
 
 import java.io.IOException;
 import java.nio.channels.WritableByteChannel;
@@ -15,6 +15,7 @@ import org.apache.arrow.vector.BaseFixedWidthVector;
 import org.apache.arrow.vector.BigIntVector;
 import org.apache.arrow.vector.BitVector;
 import org.apache.arrow.vector.FieldVector;
+import org.apache.arrow.vector.Float4Vector;
 import org.apache.arrow.vector.Float8Vector;
 import org.apache.arrow.vector.IntVector;
 import org.apache.arrow.vector.VarCharVector;
@@ -31,9 +32,6 @@ import org.apache.arrow.vector.types.pojo.Schema;
 /// Writes one table as an Arrow IPC file, uncompressed, in batches. The same table gives the same
 /// bytes: memory is cleared before it is filled, so that nothing else lies under a null.
 final class ArrowTable {
-
-  /// Rows of a record batch: what lies outside the heap is one batch.
-  static final int BATCH = 1 << 16;
 
   private static final ArrowType.Int INDEX = new ArrowType.Int(Integer.SIZE, true);
 
@@ -67,8 +65,8 @@ final class ArrowTable {
               VectorSchemaRoot.create(new Schema(fields, metadata), allocator);
           ArrowFileWriter writer = new ArrowFileWriter(root, provider, channel)) {
         writer.start();
-        for (int first = 0; first < table.rows(); first += BATCH) {
-          fill(root, first, Math.min(BATCH, table.rows() - first));
+        for (int first = 0; first < table.rows(); first += ArrowFile.BATCH) {
+          fill(root, first, Math.min(ArrowFile.BATCH, table.rows() - first));
           writer.writeBatch();
         }
         writer.end();
@@ -144,6 +142,12 @@ final class ArrowTable {
         }
       }
       case Column.Real number -> fill(number, (Float8Vector) vector, first, count);
+      case Column.Float32 number -> {
+        Float4Vector to = (Float4Vector) vector;
+        for (int i = 0; i < count; i++) {
+          to.set(i, number.value().applyAsFloat(first + i));
+        }
+      }
       case Column.Flag flag -> {
         BitVector to = (BitVector) vector;
         for (int i = 0; i < count; i++) {

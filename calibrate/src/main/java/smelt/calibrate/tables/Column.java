@@ -1,4 +1,4 @@
-package smelt.verify.tables;
+package smelt.calibrate.tables;
 
 import java.util.Optional;
 import java.util.OptionalInt;
@@ -20,8 +20,9 @@ import org.apache.arrow.vector.types.pojo.ArrowType;
 /// | `OptionalInt32` | int32 | where there is none |
 /// | `Int64` | int64 | no |
 /// | `Real` | float64 | where the value is NaN; infinities are values |
+/// | `Float32` | float32 | no |
 /// | `Flag` | bool | no |
-sealed interface Column {
+public sealed interface Column {
 
   String name();
 
@@ -38,7 +39,15 @@ sealed interface Column {
 
   record Real(String name, IntToDoubleFunction value) implements Column {}
 
+  record Float32(String name, IntToFloat value) implements Column {}
+
   record Flag(String name, IntPredicate value) implements Column {}
+
+  /// The number of a row.
+  @FunctionalInterface
+  interface IntToFloat {
+    float applyAsFloat(int row);
+  }
 
   /// The type of the values; for a category that of its words.
   default ArrowType type() {
@@ -47,6 +56,7 @@ sealed interface Column {
       case Int32 _, OptionalInt32 _ -> new ArrowType.Int(Integer.SIZE, true);
       case Int64 _ -> new ArrowType.Int(Long.SIZE, true);
       case Real _ -> new ArrowType.FloatingPoint(FloatingPointPrecision.DOUBLE);
+      case Float32 _ -> new ArrowType.FloatingPoint(FloatingPointPrecision.SINGLE);
       case Flag _ -> ArrowType.Bool.INSTANCE;
     };
   }
@@ -54,7 +64,7 @@ sealed interface Column {
   default boolean nullable() {
     return switch (this) {
       case Category _, OptionalInt32 _, Real _ -> true;
-      case Text _, Int32 _, Int64 _, Flag _ -> false;
+      case Text _, Int32 _, Int64 _, Float32 _, Flag _ -> false;
     };
   }
 }

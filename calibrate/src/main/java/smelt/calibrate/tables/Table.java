@@ -1,4 +1,4 @@
-package smelt.verify.tables;
+package smelt.calibrate.tables;
 
 import java.util.List;
 
@@ -6,18 +6,18 @@ import java.util.List;
 ///
 /// @param name of the file, without its ending
 /// @param version goes up when a column changes its meaning or goes away
-record Table(String name, int version, int rows, List<Column> columns) {
+public record Table(String name, int version, int rows, List<Column> columns) {
 
-  Table {
+  public Table {
     columns = List.copyOf(columns);
   }
 
-  String fileName() {
+  public String fileName() {
     return name + ".arrow";
   }
 
   /// The name and version that the file states, such as `tensors/1`.
-  String schemaName() {
+  public String schemaName() {
     return name + "/" + version;
   }
 }

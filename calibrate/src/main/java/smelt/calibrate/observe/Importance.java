@@ -1,0 +1,51 @@
+package smelt.calibrate.observe;
+
+import java.io.IOException;
+import java.util.Optional;
+
+/// How much each input channel of a weight counts: the mean square of what goes into it. An
+/// expert's `gate` and `up` borrow from all tokens of the layer, the more the fewer of its own there
+/// are:
+///
+/// ```
+/// importance = (n * own + kappa * layer) / (n + kappa)
+/// ```
+///
+/// with `n` the expert's tokens. That is legitimate because all experts of a layer read the same
+/// vectors; inputs of `down` are each expert's own and cannot be borrowed.
+public final class Importance {
+
+  /// Tokens that the layer's mean counts as.
+  public static final double KAPPA = 64;
+
+  private Importance() {}
+
+  /// The importance of each channel of a site; empty where there is neither a token of its own nor
+  /// a layer to borrow from.
+  public static Optional<float[]> of(CalibrationTable table, Site site) throws IOException {
+    Optional<InputStats> own = table.stats(site);
+    if (!(site instanceof Site.ExpertInput input)) {
+      return own.filter(stats -> stats.tokens() > 0).map(InputStats::channelMeanSquare);
+    }
+    Optional<InputStats> layer = table.stats(new Site.FeedForwardInput(input.layer()));
+    return layer.map(pool ->
+        own.map(stats -> shrunk(stats, pool, KAPPA)).orElseGet(pool::channelMeanSquare));
+  }
+
+  /// Means of an expert's own tokens, shrunk to those of its layer.
+  ///
+  /// @param kappa tokens that the layer's mean counts as, above 0
+  public static float[] shrunk(InputStats own, InputStats layer, double kappa) {
+    if (own.channels() != layer.channels() || !(kappa > 0)) {
+      throw new IllegalArgumentException(
+          own.channels() + " of " + layer.channels() + " channels, kappa " + kappa);
+    }
+    float[] mean = own.channelMeanSquare();
+    float[] pool = layer.channelMeanSquare();
+    double tokens = own.tokens();
+    for (int i = 0; i < mean.length; i++) {
+      mean[i] = (float) ((tokens * mean[i] + kappa * pool[i]) / (tokens + kappa));
+    }
+    return mean;
+  }
+}

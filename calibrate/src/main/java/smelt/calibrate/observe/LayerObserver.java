@@ -1,0 +1,205 @@
+package smelt.calibrate.observe;
+
+import java.io.IOException;
+import java.lang.foreign.SegmentAllocator;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import smelt.calibrate.math.Compute;
+import smelt.calibrate.math.Matrix;
+import smelt.calibrate.model.FeedForward;
+import smelt.calibrate.model.ModelSpec;
+import smelt.calibrate.model.Observer;
+import smelt.calibrate.model.Routing;
+import smelt.formats.BadInputException;
+import smelt.formats.checkpoint.TensorRole;
+import smelt.formats.checkpoint.Weight;
+
+/// Measures one layer while the reference model runs it, or the head. What it finds does not depend
+/// on the number of threads, and with [Compute#steady] neither on how many tokens come at once.
+///
+/// For one thread. Hessians lie in native memory until [#forget] or [#close].
+public final class LayerObserver implements Observer, AutoCloseable {
+
+  /// Told when no more numbers will come to a site.
+  @FunctionalInterface
+  public interface Listener {
+    /// Does nothing.
+    Listener NONE = (_, _) -> {};
+
+    void finished(LayerObserver observer, Site site) throws IOException;
+  }
+
+  /// What is measured beside the statistics of each channel.
+  ///
+  /// @param floor an expert with fewer tokens is calibrated with more than its own
+  public record Options(HessianChoice hessians, long floor) {
+
+    /// Statistics of channels alone.
+    public static final Options PLAIN = new Options(HessianChoice.NONE, 128);
+
+    public Options {
+      if (floor < 0) {
+        throw new IllegalArgumentException("a floor of " + floor);
+      }
+    }
+  }
+
+  private final ModelSpec spec;
+  private final int layer;
+  private final Options options;
+  private final Compute compute;
+  private final Listener listener;
+  private final Map<Site, InputSums> sums = new HashMap<>();
+  private final Map<Site, HessianSums> hessians = new HashMap<>();
+  private final ExpertSums experts;
+
+  /// @param layer the number of layers for the head
+  /// @param compute stays open as long as this
+  public LayerObserver(
+      ModelSpec spec, int layer, Options options, Compute compute, Listener listener) {
+    this.spec = spec;
+    this.layer = layer;
+    this.options = options;
+    this.compute = compute;
+    this.listener = listener;
+    experts = new ExpertSums(experts(spec, layer));
+  }
+
+  private static int experts(ModelSpec spec, int layer) {
+    return layer < spec.layerCount()
+            && spec.layers().get(layer) instanceof FeedForward.Experts routed
+        ? routed.rule().experts()
+        : 0;
+  }
+
+  public int layer() {
+    return layer;
+  }
+
+  @Override
+  public void input(List<Weight> weights, Matrix x) {
+    site(weights.getFirst())
+        .filter(_ -> isFirstReader(weights.getFirst()))
+        .ifPresent(site -> add(site, x));
+  }
+
+  /// The layer's site that a weight reads; the embedding is the head where it is multiplied with.
+  private Optional<Site> site(Weight weight) {
+    Optional<Site> site =
+        weight.role() instanceof TensorRole.Embedding
+            ? Optional.of(new Site.HeadInput(spec.layerCount()))
+            : Site.of(weight.role(), spec.layerCount());
+    return site.filter(found -> found.layer() == layer);
+  }
+
+  /// The shared expert reads what the router has read before it.
+  private static boolean isFirstReader(Weight weight) {
+    return switch (weight.role()) {
+      case TensorRole.SharedExpert shared ->
+          switch (shared.projection()) {
+            case GATE, UP -> false;
+            case DOWN -> true;
+          };
+      default -> true;
+    };
+  }
+
+  private void add(Site site, Matrix x) {
+    int channels = Math.toIntExact(x.cols());
+    sums.computeIfAbsent(site, _ -> new InputSums(channels, Sites.expert(site).isEmpty()))
+        .add(x, compute);
+    if (options.hessians().keeps(site)) {
+      hessians.computeIfAbsent(site, _ -> new HessianSums(channels)).add(x, compute);
+    }
+  }
+
+  @Override
+  public void routed(int at, Matrix input, long firstToken, Routing routing) {
+    if (at == layer) {
+      experts.add(routing, firstToken, input.rows());
+    }
+  }
+
+  @Override
+  public void done(List<Weight> weights) throws IOException {
+    Set<Site> finished = new LinkedHashSet<>();
+    weights.forEach(weight -> site(weight).ifPresent(finished::add));
+    for (Site site : finished) {
+      requireFinite(site);
+      listener.finished(this, site);
+    }
+  }
+
+  private void requireFinite(Site site) {
+    InputSums found = sums.get(site);
+    if (found != null && !found.isFinite()) {
+      throw new BadInputException(
+          "layer " + layer + ", " + Sites.tensor(site),
+          "numbers that are NaN or infinite",
+          "finite numbers",
+          "look for damaged weights in this layer and those before it: smelt check MODEL");
+    }
+  }
+
+  /// All sites that were seen, in an order of their own.
+  public List<Site> sites() {
+    return sums.keySet().stream().sorted(Sites.ORDER).toList();
+  }
+
+  /// What was seen so far; empty for a site that no token came to.
+  public Optional<InputStats> stats(Site site) {
+    return Optional.ofNullable(sums.get(site)).map(InputSums::stats);
+  }
+
+  /// The Hessian of what was seen so far, where it is kept.
+  ///
+  /// @param memory `Matrix.bytes(channels, channels)` are taken from it
+  public Optional<Hessian> hessian(Site site, SegmentAllocator memory) {
+    return Optional.ofNullable(hessians.get(site)).map(found -> found.mean(compute, memory));
+  }
+
+  /// The sums behind a Hessian, where it is kept.
+  Optional<HessianSums> hessianSums(Site site) {
+    return Optional.ofNullable(hessians.get(site));
+  }
+
+  Compute compute() {
+    return compute;
+  }
+
+  /// Gives the memory of a site's Hessian back.
+  public void forget(Site site) {
+    HessianSums found = hessians.remove(site);
+    if (found != null) {
+      found.close();
+    }
+  }
+
+  /// What the layer's experts saw so far.
+  public Coverage coverage() {
+    List<Coverage.Expert> found = new ArrayList<>();
+    for (int expert = 0; expert < experts.experts(); expert++) {
+      long tokens = experts.tokens(expert);
+      found.add(
+          new Coverage.Expert(
+              tokens,
+              experts.mass(expert),
+              experts.squares(expert),
+              0,
+              tokens < options.floor() ? Coverage.Source.SHRUNK : Coverage.Source.OWN,
+              tokens == 0 ? Coverage.Source.NONE : Coverage.Source.OWN));
+    }
+    return new Coverage(layer, experts.seen(), found);
+  }
+
+  @Override
+  public void close() {
+    hessians.values().forEach(HessianSums::close);
+    hessians.clear();
+  }
+}

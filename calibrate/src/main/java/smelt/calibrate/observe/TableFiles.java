@@ -1,0 +1,162 @@
+package smelt.calibrate.observe;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import smelt.calibrate.math.Matrix;
+import smelt.calibrate.tables.ArrowFile;
+import smelt.calibrate.tables.Table;
+import smelt.formats.BadInputException;
+import smelt.formats.ElementType;
+import smelt.formats.Shape;
+import smelt.formats.files.AtomicFile;
+import smelt.formats.files.Sha256;
+import smelt.formats.safetensors.SafetensorsLayout;
+
+/// Writes and reads the files of a calibration table. Each file appears whole.
+public final class TableFiles {
+
+  private static final String TENSOR = "hessian";
+  private static final long ROWS = 64;
+  private static final int CHUNK = 1 << 20;
+
+  private TableFiles() {}
+
+  /// Writes the tables of a layer, but not its Hessians.
+  ///
+  /// @param folder the table's; folders in it are made
+  public static List<TableIndex.FileEntry> write(Path folder, LayerObserver observer)
+      throws IOException {
+    List<TableIndex.FileEntry> files = new ArrayList<>();
+    for (Table table : new LayerTables(observer).all()) {
+      String name = TableIndex.path(table.name(), observer.layer());
+      Path file = folder.resolve(name);
+      Files.createDirectories(file.getParent());
+      ArrowFile.write(table, Map.of(ArrowFile.SCHEMA, table.schemaName()), file);
+      files.add(entry(folder, name));
+    }
+    return files;
+  }
+
+  /// Writes the Hessian of a site. The observer must keep it.
+  public static TableIndex.FileEntry writeHessian(Path folder, LayerObserver observer, Site site)
+      throws IOException {
+    HessianSums sums = observer.hessianSums(site).orElseThrow();
+    String name = TableIndex.hessianPath(site);
+    Path file = folder.resolve(name);
+    Files.createDirectories(file.getParent());
+    SafetensorsLayout layout = layout(site, sums.tokens(), sums.channels());
+    try (AtomicFile out = AtomicFile.create(file, layout.fileSize());
+        Arena arena = Arena.ofShared()) {
+      out.write(0, MemorySegment.ofArray(layout.header()));
+      Matrix rows = Matrix.zeros(arena, Math.min(ROWS, sums.channels()), sums.channels());
+      for (long first = 0; first < sums.channels(); first += ROWS) {
+        long count = Math.min(ROWS, sums.channels() - first);
+        sums.rows(observer.compute(), first, rows.rows(0, count));
+        out.write(
+            layout.header().length + Matrix.bytes(first, sums.channels()),
+            rows.data().asSlice(0, Matrix.bytes(count, sums.channels())));
+      }
+      out.commit();
+    }
+    return entry(folder, name);
+  }
+
+  /// Writes `calibration.json`, which makes the folder a table: last of all.
+  public static void writeIndex(Path folder, TableIndex index) throws IOException {
+    AtomicFile.writeWhole(folder.resolve(TableIndex.FILE), index.json());
+  }
+
+  private static SafetensorsLayout layout(Site site, long tokens, long channels) {
+    return SafetensorsLayout.of(
+        List.of(
+            new SafetensorsLayout.Tensor(TENSOR, ElementType.F32, Shape.of(channels, channels))),
+        new TreeMap<>(
+            Map.of(
+                "layer", Integer.toString(site.layer()),
+                "site", Sites.tensor(site),
+                "tokens", Long.toString(tokens))));
+  }
+
+  /// Reads a Hessian into memory, whose size and tokens are known from elsewhere.
+  static Hessian readHessian(Path folder, Site site, long tokens, Matrix into) throws IOException {
+    Path file = folder.resolve(TableIndex.hessianPath(site));
+    SafetensorsLayout layout = layout(site, tokens, into.rows());
+    try (FileChannel channel = FileChannel.open(file)) {
+      byte[] header = new byte[layout.header().length];
+      fill(channel, 0, MemorySegment.ofArray(header), file);
+      if (!Arrays.equals(header, layout.header()) || channel.size() != layout.fileSize()) {
+        throw damaged(file, "another header or size");
+      }
+      fill(
+          channel,
+          header.length,
+          into.data().asSlice(into.offset(), Matrix.bytes(into.rows(), into.cols())),
+          file);
+    }
+    return new Hessian(tokens, into);
+  }
+
+  private static void fill(FileChannel channel, long offset, MemorySegment into, Path file)
+      throws IOException {
+    long at = 0;
+    while (at < into.byteSize()) {
+      long count = Math.min(CHUNK, into.byteSize() - at);
+      int read = channel.read(into.asSlice(at, count).asByteBuffer(), offset + at);
+      if (read < 0) {
+        throw damaged(file, "an end at byte " + (offset + at));
+      }
+      at += read;
+    }
+  }
+
+  /// What a file of the folder is.
+  static TableIndex.FileEntry entry(Path folder, String name) throws IOException {
+    Path file = folder.resolve(name);
+    MessageDigest digest = Sha256.start();
+    byte[] buffer = new byte[CHUNK];
+    try (InputStream in = Files.newInputStream(file)) {
+      for (int count = in.read(buffer); count >= 0; count = in.read(buffer)) {
+        digest.update(buffer, 0, count);
+      }
+    }
+    return new TableIndex.FileEntry(name, Files.size(file), Sha256.hex(digest));
+  }
+
+  /// @throws BadInputException if a file is missing or holds other bytes
+  static void requireSame(Path folder, TableIndex.FileEntry expected) throws IOException {
+    requireSize(folder, expected);
+    if (!entry(folder, expected.name()).equals(expected)) {
+      throw damaged(folder.resolve(expected.name()), "bytes with another SHA-256");
+    }
+  }
+
+  /// @throws BadInputException if a file is missing or has another size
+  static void requireSize(Path folder, TableIndex.FileEntry expected) throws IOException {
+    Path file = folder.resolve(expected.name());
+    if (!Files.isRegularFile(file)) {
+      throw damaged(file, "no file");
+    }
+    if (Files.size(file) != expected.bytes()) {
+      throw damaged(file, Files.size(file) + " bytes");
+    }
+  }
+
+  private static BadInputException damaged(Path file, String found) {
+    return new BadInputException(
+        file.toString(),
+        found,
+        "the file that " + TableIndex.FILE + " lists",
+        "copy the folder again, or make it again: smelt calibrate");
+  }
+}

@@ -1,0 +1,170 @@
+package smelt.calibrate.observe;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import smelt.calibrate.observe.ObservedRun.Setup;
+import smelt.formats.BadInputException;
+import smelt.formats.checkpoint.Checkpoint;
+import smelt.formats.source.ModelSource;
+import smelt.formats.source.ModelSources;
+
+class CalibrationTableTest {
+
+  @TempDir private Path folder;
+
+  private final Map<Site, InputStats> stats = new HashMap<>();
+  private final Map<Site, float[]> hessians = new HashMap<>();
+  private final Map<Integer, Coverage> coverage = new HashMap<>();
+
+  @BeforeEach
+  void write() throws IOException {
+    List<TableIndex.FileEntry> files = new ArrayList<>();
+    var _ = ObservedRun.run(new Setup(ObservedRun.SMALL), observer -> keep(observer, files));
+    files.sort(Comparator.comparing(TableIndex.FileEntry::name));
+    try (ModelSource source = ModelSources.open(ObservedRun.SMALL)) {
+      Checkpoint checkpoint = Checkpoint.open(source);
+      TableFiles.writeIndex(
+          folder,
+          new TableIndex(
+              TableIndex.SCHEMA,
+              "test",
+              new TableIndex.Model(
+                  ModelDigest.of(checkpoint, source),
+                  checkpoint.architecture().className(),
+                  coverage.size() - 1,
+                  32),
+              List.of(new TableIndex.CorpusFile("text.txt", "00")),
+              3,
+              111,
+              new TableIndex.Settings(HessianChoice.ALL, 128, 40),
+              coverage.values().stream()
+                  .filter(c -> !c.experts().isEmpty())
+                  .map(TableIndex.LayerCoverage::of)
+                  .toList(),
+              new TableIndex.Cost(1, 0),
+              files));
+    }
+  }
+
+  private void keep(LayerObserver observer, List<TableIndex.FileEntry> files) throws IOException {
+    coverage.put(observer.layer(), observer.coverage());
+    files.addAll(TableFiles.write(folder, observer));
+    for (Site site : observer.sites()) {
+      stats.put(site, observer.stats(site).orElseThrow());
+      if (HessianChoice.ALL.keeps(site)) {
+        files.add(TableFiles.writeHessian(folder, observer, site));
+        try (Arena arena = Arena.ofShared()) {
+          hessians.put(site, numbers(observer.hessian(site, arena).orElseThrow()));
+        }
+      }
+    }
+  }
+
+  private static float[] numbers(Hessian hessian) {
+    return hessian.values().data().toArray(smelt.calibrate.math.Matrix.F32);
+  }
+
+  @Test
+  void givesBackWhatWasObserved() throws IOException {
+    CalibrationTable table = CalibrationTable.open(folder);
+    assertThat(table.sites()).isEqualTo(stats.keySet());
+    for (Site site : table.sites()) {
+      assertThat(table.stats(site).orElseThrow())
+          .usingRecursiveComparison()
+          .isEqualTo(stats.get(site));
+      try (Arena arena = Arena.ofShared()) {
+        float[] read = table.hessian(site, arena).map(h -> numbers(h)).orElse(null);
+        assertThat(read).isEqualTo(hessians.get(site));
+      }
+    }
+    coverage.forEach((layer, found) -> assertThat(table.coverage(layer)).isEqualTo(found));
+    table.requireIntact();
+  }
+
+  @Test
+  void hasNothingOfWhatWasNotSeen() throws IOException {
+    CalibrationTable table = CalibrationTable.open(folder);
+    assertThat(table.stats(new Site.ExpertDown(0, 99))).isEmpty();
+    assertThat(table.channels(new Site.QueryLatent(0))).isEmpty();
+    assertThatThrownBy(() -> table.coverage(17)).isInstanceOf(IllegalArgumentException.class);
+  }
+
+  @Test
+  void importanceOfAnExpertLeansOnItsLayer() throws IOException {
+    CalibrationTable table = CalibrationTable.open(folder);
+    for (Site site : table.sites()) {
+      if (site instanceof Site.ExpertInput input) {
+        InputStats own = stats.get(site);
+        InputStats pool = stats.get(new Site.FeedForwardInput(input.layer()));
+        float[] importance = Importance.of(table, site).orElseThrow();
+        double n = own.tokens();
+        for (int i = 0; i < importance.length; i++) {
+          double expected =
+              (n * own.channelMeanSquare()[i] + 64 * pool.channelMeanSquare()[i]) / (n + 64);
+          assertThat(importance[i]).isEqualTo((float) expected);
+        }
+      }
+    }
+    float[] unseen = Importance.of(table, new Site.ExpertInput(1, 99)).orElseThrow();
+    assertThat(unseen).isEqualTo(stats.get(new Site.FeedForwardInput(1)).channelMeanSquare());
+  }
+
+  @Test
+  void refusesAnotherModel() throws IOException {
+    CalibrationTable table = CalibrationTable.open(folder);
+    try (ModelSource own = ModelSources.open(ObservedRun.SMALL);
+        ModelSource other = ModelSources.open(ObservedRun.MODEL)) {
+      table.requireModel(Checkpoint.open(own), own);
+      Checkpoint another = Checkpoint.open(other);
+      assertThatThrownBy(() -> table.requireModel(another, other))
+          .isInstanceOf(BadInputException.class)
+          .hasMessageContaining("another model");
+    }
+  }
+
+  @Test
+  void refusesAModelThatWasTrainedOnFromTheSame(@TempDir Path copy) throws IOException {
+    for (String name : List.of("config.json", "model.safetensors")) {
+      Files.copy(ObservedRun.SMALL.resolve(name), copy.resolve(name));
+    }
+    byte[] bytes = Files.readAllBytes(copy.resolve("model.safetensors"));
+    for (int i = bytes.length / 2; i < bytes.length; i++) {
+      bytes[i] ^= 1;
+    }
+    Files.write(copy.resolve("model.safetensors"), bytes);
+    CalibrationTable table = CalibrationTable.open(folder);
+    try (ModelSource other = ModelSources.open(copy)) {
+      Checkpoint changed = Checkpoint.open(other);
+      assertThatThrownBy(() -> table.requireModel(changed, other))
+          .isInstanceOf(BadInputException.class);
+    }
+  }
+
+  @Test
+  void refusesAFolderThatIsNoCompleteTable() throws IOException {
+    Path sites = folder.resolve("sites/00000.arrow");
+    byte[] bytes = Files.readAllBytes(sites);
+    bytes[bytes.length / 2] ^= 1;
+    Files.write(sites, bytes);
+    assertThatThrownBy(() -> CalibrationTable.open(folder))
+        .isInstanceOf(BadInputException.class)
+        .hasMessageContaining("SHA-256");
+    Files.delete(folder.resolve(TableIndex.FILE));
+    assertThatThrownBy(() -> CalibrationTable.open(folder))
+        .isInstanceOf(BadInputException.class)
+        .hasMessageContaining("no calibration.json");
+  }
+}
