@@ -3,6 +3,7 @@ package smelt.converter;
 import java.util.List;
 import java.util.Locale;
 import smelt.converter.cli.CheckCommand;
+import smelt.converter.cli.ChooseCommand;
 import smelt.converter.cli.Cli;
 import smelt.converter.cli.ConvertCommand;
 import smelt.converter.cli.DiffCommand;
@@ -36,6 +37,7 @@ public final class Main {
     return List.of(
         new InspectCommand(terminal),
         new PlanCommand(terminal),
+        new ChooseCommand(terminal),
         new ConvertCommand(terminal, interruption),
         new RepackCommand(terminal, interruption),
         new CheckCommand(terminal),

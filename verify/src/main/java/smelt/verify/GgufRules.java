@@ -281,7 +281,6 @@ final class GgufRules {
             .filter(located -> located.tensor().type().interleavedRows() > 1)
             .toList();
     if (interleaved.isEmpty()) {
-      out.skip("no tensor has interleaved rows");
       return;
     }
     for (GgufParts.Located located : interleaved) {

@@ -22,6 +22,7 @@ final class Knapsack {
 
   /// @param points the number of each bundle's point
   /// @param bound proven: no sum of values is less
+  @SuppressWarnings("ArrayRecordComponent")
   record Solution(int[] points, double bound) {}
 
   private record Step(int bundle, int to, double ratio) {}
@@ -141,6 +142,9 @@ final class Knapsack {
 
     private static final long STEPS = 4_000_000;
 
+    /// Sums in another order differ by less; what is found is summed again.
+    private static final double ROUNDING = 1e-12;
+
     /// With more bundles than so many to decide there is no use in searching.
     private static final int MOST_BUNDLES = 1_000;
 
@@ -213,7 +217,7 @@ final class Knapsack {
           return;
         }
         double heavier = weight + weights[bundle][candidate.point];
-        if (heavier + lightest[depth + 1] <= limit) {
+        if (heavier + lightest[depth + 1] <= limit * (1 + ROUNDING)) {
           chosen[bundle] = candidate.point;
           descend(depth + 1, excess + candidate.excess, heavier);
         }

@@ -2,10 +2,12 @@ package smelt.calibrate.model;
 
 import java.io.IOException;
 import java.util.List;
+import java.util.Optional;
 import smelt.calibrate.math.Compute;
 import smelt.calibrate.math.Matrix;
 import smelt.calibrate.model.ModelWeights.Gated;
 import smelt.formats.checkpoint.Weight;
+import smelt.formats.codec.Encoding;
 
 /// Multiplies with weights while they stream by, and rounds what goes in as a runtime would.
 final class Linears {
@@ -43,9 +45,14 @@ final class Linears {
         held = ofInput(scheme);
         input = rounding.round(held, x);
       }
-      product(weight, 0, WeightStream.rows(weight), scheme, input, outs.get(i));
+      product(weight, 0, WeightStream.rows(weight), scheme, input, outs.get(i), options.rounding());
     }
     scratch.release(mark);
+    if (options.isObserved()) {
+      for (int i = 0; i < weights.size(); i++) {
+        options.observer().output(weights.get(i), outs.get(i));
+      }
+    }
   }
 
   /// `out = x * weightT` with `rows` rows of the weight from `first` on. The input is observed with
@@ -58,7 +65,7 @@ final class Linears {
     }
     long mark = scratch.mark();
     ActivationScheme scheme = options.activations().of(weight);
-    product(weight, first, rows, scheme, rounding.round(scheme, x), out);
+    product(weight, first, rows, scheme, rounding.round(scheme, x), out, options.rounding());
     scratch.release(mark);
   }
 
@@ -68,8 +75,22 @@ final class Linears {
   }
 
   private void product(
-      Weight weight, long first, long rows, ActivationScheme scheme, Matrix input, Matrix out)
+      Weight weight,
+      long first,
+      long rows,
+      ActivationScheme scheme,
+      Matrix input,
+      Matrix out,
+      WeightRounding rounded)
       throws IOException {
+    Optional<Encoding> other = rounded.of(weight);
+    if (other.isPresent()) {
+      requirePlain(weight, scheme);
+      WeightStream.TileUse use =
+          (tile, row) -> compute.multiply(input, tile, out.columns(row, tile.rows()));
+      rounded.read(weight, other.get(), first, rows, stream, compute.codec(), use);
+      return;
+    }
     if (scheme instanceof ActivationScheme.IntegerSums sums) {
       long mark = scratch.mark();
       IntegerOutput output = IntegerOutput.read(sums, first, rows, stream, scratch);
@@ -90,6 +111,13 @@ final class Linears {
         first,
         rows,
         (tile, row) -> compute.multiply(input, tile, out.columns(row, tile.rows())));
+  }
+
+  /// Sums of integers have corrections that belong to the codes as they are stored.
+  private static void requirePlain(Weight weight, ActivationScheme scheme) {
+    if (scheme instanceof ActivationScheme.IntegerSums) {
+      throw new IllegalArgumentException(weight.name() + " rounded, and in sums of integers");
+    }
   }
 
   /// `down(silu(gate(x)) * up(x))`.

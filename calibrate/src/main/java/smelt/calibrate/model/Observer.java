@@ -23,6 +23,12 @@ public interface Observer {
   /// @param x `[tokens, columns of each weight]`
   void input(List<Weight> weights, Matrix x) throws IOException;
 
+  /// What came out of a whole linear for the `input` that was told last, as it is used further: a
+  /// bias is not in it yet.
+  ///
+  /// @param out `[tokens, rows of the weight]`
+  default void output(Weight weight, Matrix out) throws IOException {}
+
   /// What the router of a layer chose, after its own `input`, and before any expert runs.
   ///
   /// @param input what the router read, and every expert will read of it: row `i` is that of token

@@ -1,7 +1,6 @@
 package smelt.calibrate.model;
 
 import java.lang.foreign.SegmentAllocator;
-import java.util.Arrays;
 import java.util.List;
 import smelt.calibrate.math.Matrix;
 
@@ -37,16 +36,17 @@ public final class TokenBatch {
         copies, firsts, Matrix.zeros(memory, firsts[sequences.size()], hiddenSize));
   }
 
-  /// The sequences from `sequence` on as a batch of their own, whose hidden states are those of this
-  /// one.
-  public TokenBatch from(int sequence) {
-    long before = firsts[sequence];
-    long[] own =
-        Arrays.stream(firsts, sequence, firsts.length).map(first -> first - before).toArray();
-    return new TokenBatch(
-        sequences.subList(sequence, sequences.size()),
-        own,
-        hidden.rows(before, tokens() - before));
+  /// Some of the sequences. A view: what runs on it changes this batch.
+  ///
+  /// @param first number of the first sequence
+  /// @param end number of the one behind the last
+  public TokenBatch part(int first, int end) {
+    long[] own = new long[end - first + 1];
+    for (int s = first; s <= end; s++) {
+      own[s - first] = firsts[s] - firsts[first];
+    }
+    Matrix rows = hidden.rows(firsts[first], own[end - first]);
+    return new TokenBatch(sequences.subList(first, end), own, rows);
   }
 
   public int sequences() {

@@ -17,7 +17,7 @@ import smelt.formats.source.ModelSource;
 import smelt.formats.source.ModelSources;
 
 /// A copy of a model whose stored numbers a test may change.
-record EditableModel(Path folder, List<Weight> weights) {
+public record EditableModel(Path folder, List<Weight> weights) {
 
   /// Gives other numbers for a grid of scales.
   @FunctionalInterface
@@ -25,7 +25,7 @@ record EditableModel(Path folder, List<Weight> weights) {
     float[] apply(float[] scales, int rows, int cols);
   }
 
-  static EditableModel copy(Path model, Path folder) throws IOException {
+  public static EditableModel copy(Path model, Path folder) throws IOException {
     try (Stream<Path> files = Files.list(model)) {
       for (Path file : files.toList()) {
         Files.write(folder.resolve(file.getFileName()), Files.readAllBytes(file));
@@ -36,11 +36,11 @@ record EditableModel(Path folder, List<Weight> weights) {
     }
   }
 
-  Weight weight(TensorRole role) {
+  public Weight weight(TensorRole role) {
     return weights.stream().filter(w -> w.role().equals(role)).findFirst().orElseThrow();
   }
 
-  byte[] read(SourceTensor tensor) throws IOException {
+  public byte[] read(SourceTensor tensor) throws IOException {
     try (RandomAccessFile file = open(tensor)) {
       byte[] bytes = new byte[Math.toIntExact(tensor.bytes())];
       file.seek(tensor.offset());
@@ -49,7 +49,7 @@ record EditableModel(Path folder, List<Weight> weights) {
     }
   }
 
-  void write(SourceTensor tensor, byte[] bytes) throws IOException {
+  public void write(SourceTensor tensor, byte[] bytes) throws IOException {
     if (bytes.length != tensor.bytes()) {
       throw new IllegalArgumentException(tensor.name() + ": " + bytes.length + " bytes");
     }

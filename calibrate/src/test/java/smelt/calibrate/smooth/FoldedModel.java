@@ -35,7 +35,9 @@ public final class FoldedModel {
     /// All in F32.
     F32,
     /// Each weight in its own type, BF16 or F32; a number that it cannot hold is an error.
-    AS_STORED
+    AS_STORED,
+    /// The same, rounded half to even.
+    ROUNDED
   }
 
   private static final List<String> SIDE_FILES =
@@ -137,12 +139,13 @@ public final class FoldedModel {
     for (int i = 0; i < numbers.length; i++) {
       int bits = Float.floatToRawIntBits(numbers[i]);
       boolean lost = !Float.isFinite(numbers[i]) || Math.abs(numbers[i]) < Float.MIN_NORMAL;
-      if (before[i] != 0 && lost || type == ElementType.BF16 && (bits & 0xFFFF) != 0) {
+      boolean exact = type != ElementType.BF16 || (bits & 0xFFFF) == 0;
+      if (before[i] != 0 && lost || !exact && form != Form.ROUNDED) {
         throw new IllegalStateException(
             weight.name() + ": " + before[i] + " became " + numbers[i] + ", no " + type);
       }
       if (type == ElementType.BF16) {
-        bytes.putShort((short) (bits >>> 16));
+        bytes.putShort((short) ((bits + 0x7FFF + (bits >>> 16 & 1)) >>> 16));
       } else {
         bytes.putInt(bits);
       }

@@ -22,24 +22,30 @@ import smelt.formats.codec.KernelSet;
 import smelt.formats.source.ModelSource;
 import smelt.formats.source.ModelSources;
 
-/// A copy of a model that is smoothed before anything is rounded: what sites see is measured on some
-/// sequences, factors are powers of two, and the copy computes the very same in the same types.
+/// A copy of a model, in the same types, that is smoothed before it is quantized: what sites see is
+/// measured on some sequences.
 public final class SmoothedModel {
 
   private SmoothedModel() {}
 
+  /// What is asked for.
+  ///
+  /// @param exact factors are powers of two, so that the copy computes the very same; with others
+  ///   its BF16 weights are rounded once more
+  public record Wanted(Set<Pair.Kind> kinds, Strength strength, boolean exact) {}
+
   /// @return `folder`
-  public static Path write(
-      Path model, List<int[]> sequences, Set<Pair.Kind> kinds, Strength strength, Path folder)
+  public static Path write(Path model, List<int[]> sequences, Wanted wanted, Path folder)
       throws IOException {
-    List<Smoothing> chosen = choose(model, sequences, kinds, strength);
+    List<Smoothing> chosen = choose(model, sequences, wanted);
     Folding folding = Folding.combine(chosen.stream().map(Smoothing::folding).toList());
-    return FoldedModel.write(model, folding, FoldedModel.Form.AS_STORED, folder);
+    FoldedModel.Form form =
+        wanted.exact() ? FoldedModel.Form.AS_STORED : FoldedModel.Form.ROUNDED;
+    return FoldedModel.write(model, folding, form, folder);
   }
 
-  /// The factors of all pairs of some kinds; all linears but router and indexer count as rounded.
-  static List<Smoothing> choose(
-      Path model, List<int[]> sequences, Set<Pair.Kind> kinds, Strength strength)
+  /// The factors of all pairs; all linears but router and indexer count as rounded.
+  static List<Smoothing> choose(Path model, List<int[]> sequences, Wanted wanted)
       throws IOException {
     try (ModelSource source = ModelSources.open(model);
         Arena arena = Arena.ofConfined();
@@ -47,7 +53,7 @@ public final class SmoothedModel {
       Checkpoint checkpoint = Checkpoint.open(source);
       Map<Site, InputStats> seen = observe(checkpoint, source, sequences);
       List<Smoothing> chosen = new ArrayList<>();
-      for (Coupling coupling : Couplings.of(checkpoint).all(kinds)) {
+      for (Coupling coupling : Couplings.of(checkpoint).all(wanted.kinds())) {
         List<ColumnStats> rounded = new ArrayList<>();
         int sampled = ColumnStats.sampledRows(coupling.consumers().size());
         for (Weight weight : coupling.consumers()) {
@@ -57,7 +63,8 @@ public final class SmoothedModel {
         }
         InputStats input = seen.get(coupling.pair().site());
         if (input != null) {
-          chosen.add(Smoothing.choose(coupling, input, rounded, strength, true));
+          chosen.add(
+              Smoothing.choose(coupling, input, rounded, wanted.strength(), wanted.exact()));
         }
       }
       return chosen;

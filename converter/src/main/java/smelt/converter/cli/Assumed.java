@@ -27,7 +27,7 @@ record Assumed(
   private static final List<String> KEYS =
       List.of("disk", "write", "compute", "tokens", "sequence", "moments", MEASURE);
   private static final Pattern NUMBER =
-      Pattern.compile("([0-9]{1,12}(?:\\.[0-9]{1,9})?) ?([kKMGTPE]?)(i?)(.*)");
+      Pattern.compile("([0-9]{1,12}(?:\\.[0-9]{1,9})?) ?([kKmMgGtTpPeE]?)(i?)(.*)");
   private static final String PREFIXES = "KMGTPE";
   private static final long DEFAULT_TOKENS = 32_768;
   private static final int DEFAULT_LENGTH = 2048;

@@ -10,6 +10,7 @@ import smelt.formats.ElementType;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.checkpoint.TensorRole;
 import smelt.formats.checkpoint.Weight;
+import smelt.formats.codec.Encoding;
 import smelt.formats.experts.ExpertFormat;
 import smelt.formats.experts.PackedExperts;
 import smelt.formats.gguf.GgufParts;
@@ -78,14 +79,18 @@ record Results(Verification.Model model, Optional<Profile> usual, String line) {
             + source.checkpoint().location());
   }
 
-  /// The kernels round the inputs of experts to INT8, one scale a token; the rest is served as the
-  /// source is.
+  /// The kernels round the inputs of experts to INT8, one scale a token. Each NUMA node rounds its
+  /// own part of what goes into the down projection. The rest is served as the source is.
   private static Activations rounding(Checkpoint checkpoint) {
     int hiddenLayers = checkpoint.config().numHiddenLayers();
     return weight ->
-        isPacked(weight, hiddenLayers)
-            ? new ActivationScheme.PerToken(ElementType.I8)
-            : new ActivationScheme.None();
+        isPacked(weight, hiddenLayers) ? ofPacked(weight) : new ActivationScheme.None();
+  }
+
+  private static ActivationScheme ofPacked(Weight weight) {
+    return weight.encoding() instanceof Encoding.Block slices
+        ? new ActivationScheme.PerGroup(ElementType.I8, slices.blockCols())
+        : new ActivationScheme.PerToken(ElementType.I8);
   }
 
   private static boolean isPacked(Weight weight, int hiddenLayers) {

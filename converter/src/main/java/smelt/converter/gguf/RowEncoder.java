@@ -28,8 +28,14 @@ public final class RowEncoder {
   private RowEncoder() {}
 
   /// Index of the first value that is NaN, infinite, or would be so in the type.
-  public static OptionalLong firstUnfit(GgmlType type, MemorySegment in, long count) {
+  public static OptionalLong firstUnfit(
+      Kernels kernels, GgmlType type, MemorySegment in, long count) {
     float limit = limit(type);
+    MemorySegment largest = MemorySegment.ofArray(new byte[Float.BYTES]);
+    kernels.absmax(in, 0, Math.max(1, count), largest, 0, count);
+    if (largest.get(F32, 0) < limit) {
+      return OptionalLong.empty();
+    }
     for (long i = 0; i < count; i++) {
       if (!(Math.abs(in.get(F32, i * Float.BYTES)) < limit)) {
         return OptionalLong.of(i);

@@ -110,7 +110,7 @@ public final class OnePass implements AutoCloseable {
   void verify(
       FollowedTarget.Setting setting, Verification.Tools tools, Verification.Watcher watcher)
       throws IOException {
-    TokenBatch own = batch.from(texts.calibration().size());
+    TokenBatch own = batch.part(texts.calibration().size(), batch.sequences());
     Verification.Model from = new Verification.Model(held, checkpoint);
     targets.add(new FollowedTarget(setting, source, from, own, tools, watcher));
   }

@@ -75,6 +75,12 @@ public record TargetSpec(
         target, scales, keep, quantize, bounds, experts, options, sharedWithCpu, calibrated, exact);
   }
 
+  /// The same target, with other tensors to keep.
+  public TargetSpec withKeep(List<Selector> selectors) {
+    return new TargetSpec(
+        target, scales, selectors, quantize, bounds, experts, gguf, sharedWithCpu, exact);
+  }
+
   /// The same target, with these bounds unless it has its own.
   TargetSpec withBounds(BoundsSpec forAll) {
     return bounds.isPresent()

@@ -139,9 +139,9 @@ final class BlockWriter {
   }
 
   /// Refuses what would be infinite in the type.
-  private static void refuseUnfit(
+  private void refuseUnfit(
       UnitRun.Tile tile, GgmlType type, MemorySegment values, long firstRow, long count) {
-    OptionalLong unfit = RowEncoder.firstUnfit(type, values, count);
+    OptionalLong unfit = RowEncoder.firstUnfit(kernels, type, values, count);
     if (unfit.isEmpty()) {
       return;
     }

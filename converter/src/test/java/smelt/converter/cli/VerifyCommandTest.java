@@ -15,6 +15,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import smelt.converter.Program;
 import smelt.converter.SampleModel;
+import smelt.converter.recipe.Recipes;
 import smelt.converter.run.Converting;
 import smelt.converter.target.Target;
 import tools.jackson.databind.JsonNode;
@@ -154,6 +155,18 @@ class VerifyCommandTest {
     assertThat(bad.out())
         .contains("model.layers.2.mlp.experts.3.up_proj.weight")
         .contains("model.layers.2.mlp.experts.4.up_proj.weight");
+  }
+
+  @Test
+  void eachNumaNodeRoundsItsOwnPartOfAnInput() throws Exception {
+    Path recipe = folder.resolve("two.yaml");
+    Files.writeString(recipe, "name: two\ntargets: [{target: kt-amx-int8, numa: 2}]\n");
+    Path packed = folder.resolve("packed");
+    Converting.with(Recipes.load(recipe.toString())).run(Path.of(MODEL), packed);
+    Program.Result two = verify(packed, "--tokens", "64", "--sequence-length", "16", "--json");
+    assertThat(json(two).at("/subject/activations").asString())
+        .as(two.err())
+        .isEqualTo("INT8 per token and INT8 per token and 64 channels");
   }
 
   /// A name of less than 256 bytes as it stands in a header: its length in eight bytes before it.

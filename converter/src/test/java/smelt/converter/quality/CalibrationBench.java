@@ -33,9 +33,11 @@ public final class CalibrationBench {
   /// What is done to a model before it is converted.
   private enum Before {
     NOTHING,
-    /// Smoothed by the pairs that are smoothed when nothing is said.
+    /// The pairs that are smoothed when nothing is said, with powers of two.
     SMOOTHED,
-    /// Smoothed by all pairs.
+    /// The same with any factors.
+    SMOOTHED_FINELY,
+    /// All pairs, with powers of two.
     SMOOTHED_EVERYWHERE,
     /// A calibration table is made.
     CALIBRATED
@@ -50,10 +52,9 @@ public final class CalibrationBench {
       List.of(
           new Case("W8A8, naive", "int8-channel", Before.NOTHING),
           new Case("W8A8, smoothed beforehand", "int8-channel", Before.SMOOTHED),
+          new Case("the same, any factors", "int8-channel", Before.SMOOTHED_FINELY),
           new Case(
-              "W8A8, smoothed beforehand, feed-forward norm too",
-              "int8-channel",
-              Before.SMOOTHED_EVERYWHERE),
+              "the same, feed-forward norm too", "int8-channel", Before.SMOOTHED_EVERYWHERE),
           new Case("INT4 experts, absmax", ABSMAX, Before.NOTHING),
           new Case("INT4 experts, exact scale", "kt-amx-int4", Before.NOTHING));
 
@@ -97,7 +98,7 @@ public final class CalibrationBench {
         "verify",
         made.toString(),
         "--against",
-        from.toString(),
+        source.toString(),
         "--tokens",
         tokens,
         "--no-early-stop",
@@ -107,22 +108,24 @@ public final class CalibrationBench {
     return row(model, one.label(), JsonMapper.shared().readTree(report.toFile()));
   }
 
-  /// A model that computes the same as `source`.
+  /// A model that computes what `source` does.
   private Path prepared(String model, Before before, Path source) throws IOException {
+    Set<Pair.Kind> all = EnumSet.allOf(Pair.Kind.class);
     return switch (before) {
       case NOTHING, CALIBRATED -> source;
-      case SMOOTHED -> smoothed(model + "-smoothed", source, Pair.Kind.usual());
-      case SMOOTHED_EVERYWHERE ->
-          smoothed(model + "-everywhere", source, EnumSet.allOf(Pair.Kind.class));
+      case SMOOTHED -> smoothed(model + "-smoothed", source, Pair.Kind.usual(), true);
+      case SMOOTHED_FINELY -> smoothed(model + "-finely", source, Pair.Kind.usual(), false);
+      case SMOOTHED_EVERYWHERE -> smoothed(model + "-everywhere", source, all, true);
     };
   }
 
-  private Path smoothed(String name, Path source, Set<Pair.Kind> kinds) throws IOException {
-    Path to = folder.resolve(name);
-    return Files.exists(to)
-        ? to
-        : SmoothedModel.write(
-            source, CalibrationText.sequences(source), kinds, new Strength.Searched(), to);
+  private Path smoothed(String name, Path source, Set<Pair.Kind> kinds, boolean exact)
+      throws IOException {
+    return SmoothedModel.write(
+        source,
+        CalibrationText.sequences(source),
+        new SmoothedModel.Wanted(kinds, new Strength.Searched(), exact),
+        folder.resolve(name));
   }
 
   private void convert(Path from, Case one, Path made) throws IOException {

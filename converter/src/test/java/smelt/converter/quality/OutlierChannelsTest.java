@@ -37,8 +37,8 @@ class OutlierChannelsTest {
         SmoothedModel.write(
             outliers,
             CalibrationText.sequences(outliers),
-            EnumSet.allOf(Pair.Kind.class),
-            new Strength.Searched(),
+            new SmoothedModel.Wanted(
+                EnumSet.allOf(Pair.Kind.class), new Strength.Searched(), true),
             folder.resolve("smoothed"));
     double plain = loss(sample);
     double naive = loss(outliers);

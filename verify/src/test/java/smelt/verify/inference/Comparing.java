@@ -96,7 +96,7 @@ record Comparing(Path model, Path result, Activations activations, int threads, 
         ReferenceModel a = ReferenceModel.open(Checkpoint.open(from), from, compute, SCRATCH);
         ReferenceModel b = ReferenceModel.open(Checkpoint.open(to), to, compute, SCRATCH)) {
       TokenBatch batch = TokenBatch.of(arena, all, a.spec().hidden());
-      TokenBatch own = batch.from(before.size());
+      TokenBatch own = batch.part(before.size(), batch.sequences());
       List<Comparison> comparisons = new ArrayList<>();
       List<Comparison.Following> followers = new ArrayList<>();
       for (int i = 0; i < count; i++) {
