@@ -39,7 +39,7 @@ record OnePassConversion(
   /// @return whether every bound of every verified target holds
   boolean carryOut(
       ModelSource source, Recipe recipe, Path output, Execution execution, AnonymousMemory watched)
-      throws IOException, InterruptedException {
+      throws IOException {
     Checkpoint checkpoint = Models.toConvert(source);
     PassTexts texts = PassTexts.cut(source, checkpoint, options);
     Plan plan = Planner.plan(source, checkpoint, recipe, texts.digest());

@@ -8,6 +8,7 @@ import smelt.calibrate.model.Activations;
 import smelt.calibrate.model.ReferenceModel;
 import smelt.calibrate.model.Routing;
 import smelt.calibrate.model.TokenBatch;
+import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.checkpoint.Weight;
 import smelt.verify.ServedActivations;
 import smelt.verify.inference.Comparison;
@@ -35,11 +36,11 @@ final class FollowedTarget implements AutoCloseable {
       Verification.Request request,
       Verification.About about) {
 
-    VerifyPlan plan(Verification.Model source, Verification.Tools tools) {
+    VerifyPlan plan(Checkpoint source, Verification.Tools tools) {
       List<Integer> lengths = request.sequences().stream().map(ids -> ids.length).toList();
       return VerifyPlan.of(
           new VerifyPlan.Work(
-              source.checkpoint(),
+              source,
               model.checkpoint(),
               lengths,
               tools.compute(),
@@ -71,7 +72,7 @@ final class FollowedTarget implements AutoCloseable {
     this.setting = setting;
     Verification.Model to = setting.model();
     Verification.Request request = setting.request();
-    VerifyPlan plan = setting.plan(from, tools);
+    VerifyPlan plan = setting.plan(from.checkpoint(), tools);
     verification = new Verification(from, to, request, plan, tools, watcher);
     activations =
         setting.lossless() || !request.rounded()

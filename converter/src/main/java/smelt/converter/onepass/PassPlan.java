@@ -157,7 +157,7 @@ public record PassPlan(
   public PassMemory memory(MemoryPlan conversion, Path output, Tools tools) throws IOException {
     List<VerifyPlan> plans = new ArrayList<>();
     for (FollowedTarget.Setting setting : settings(output)) {
-      plans.add(setting.plan(setting.model(), tools.verify()));
+      plans.add(setting.plan(checkpoint, tools.verify()));
     }
     return PassMemory.of(conversion, checkpoint, texts, observed(), plans);
   }

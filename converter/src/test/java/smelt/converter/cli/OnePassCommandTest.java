@@ -38,10 +38,17 @@ class OnePassCommandTest {
 
   @Test
   void calibratesConvertsAndVerifiesWithinItsMemory() throws Exception {
+    Path own =
+        recipe(
+            """
+              - target: int8-channel
+                solver: weighted
+                bounds: {kl_999: none}
+            """);
     Program.Result result =
         convert(
-            "int8-smooth",
-            "--corpus", CORPUS, "--tokens", "1024", "--verify", "--eval-tokens", "1024",
+            own.toString(),
+            "--corpus", CORPUS, "--tokens", "1024", "--verify", "--eval-tokens", "2048",
             "--verdicts", folder.resolve("verdicts").toString(), "--json");
     assertThat(result.exit()).as(result.err()).isZero();
     JsonNode answer = JsonMapper.shared().readTree(result.out());
