@@ -2,6 +2,7 @@ package smelt.converter;
 
 import java.util.List;
 import java.util.Locale;
+import smelt.converter.cli.CalibrateCommand;
 import smelt.converter.cli.CheckCommand;
 import smelt.converter.cli.ChooseCommand;
 import smelt.converter.cli.Cli;
@@ -37,6 +38,7 @@ public final class Main {
     return List.of(
         new InspectCommand(terminal),
         new PlanCommand(terminal),
+        new CalibrateCommand(terminal, interruption),
         new ChooseCommand(terminal),
         new ConvertCommand(terminal, interruption),
         new RepackCommand(terminal, interruption),

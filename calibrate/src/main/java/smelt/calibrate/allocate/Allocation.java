@@ -90,7 +90,7 @@ public record Allocation(
     double error = 0;
     double sum = 0;
     for (int b = 0; b < bundles.size(); b++) {
-      Choice choice = bundles.get(b).choices().get(solution.points()[b]);
+      Choice choice = bundles.get(b).choices().get(solution.points().get(b));
       error += choice.error();
       sum += minimized.applyAsDouble(choice);
       for (int item : bundles.get(b).items()) {

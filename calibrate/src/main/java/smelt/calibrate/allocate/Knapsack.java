@@ -1,6 +1,7 @@
 package smelt.calibrate.allocate;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 
@@ -22,8 +23,7 @@ final class Knapsack {
 
   /// @param points the number of each bundle's point
   /// @param bound proven: no sum of values is less
-  @SuppressWarnings("ArrayRecordComponent")
-  record Solution(int[] points, double bound) {}
+  record Solution(List<Integer> points, double bound) {}
 
   private record Step(int bundle, int to, double ratio) {}
 
@@ -134,7 +134,7 @@ final class Knapsack {
     search.run();
     boolean all = search.isComplete();
     double best = Math.min(found, search.bestSum);
-    return new Solution(search.best, all ? best : Math.min(dual, best));
+    return new Solution(Arrays.stream(search.best).boxed().toList(), all ? best : Math.min(dual, best));
   }
 
   /// Depth first over the bundles of which more than one point is left, those with most first.

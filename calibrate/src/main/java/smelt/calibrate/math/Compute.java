@@ -147,6 +147,32 @@ public final class Compute implements AutoCloseable {
         tasks, (task, _) -> range.run(task * perTask, Math.min(rows, (task + 1) * perTask)));
   }
 
+  /// `out = x`.
+  public void copy(Matrix x, Matrix out) {
+    check(x.rows() == out.rows() && x.cols() == out.cols(), x, out);
+    eachRow(
+        x.rows(),
+        x.cols(),
+        (first, end) -> {
+          for (long i = first; i < end; i++) {
+            MemorySegment.copy(
+                x.data(), x.at(i, 0), out.data(), out.at(i, 0), Float.BYTES * x.cols());
+          }
+        });
+  }
+
+  /// `x = 0`.
+  public void clear(Matrix x) {
+    eachRow(
+        x.rows(),
+        x.cols(),
+        (first, end) -> {
+          for (long i = first; i < end; i++) {
+            x.data().asSlice(x.at(i, 0), Float.BYTES * x.cols()).fill((byte) 0);
+          }
+        });
+  }
+
   /// `into += x`.
   public void add(Matrix x, Matrix into) {
     check(x.rows() == into.rows() && x.cols() == into.cols(), x, into);

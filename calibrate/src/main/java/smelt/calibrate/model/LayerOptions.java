@@ -36,6 +36,11 @@ public record LayerOptions(
     return new LayerOptions(Activations.NONE, Optional.empty(), Observer.NONE, rounding);
   }
 
+  /// The same for a product that nobody is to see.
+  LayerOptions unobserved() {
+    return new LayerOptions(activations, forced, Observer.NONE, rounding);
+  }
+
   /// Whether anyone watches. Where nobody does, nothing is prepared for it.
   boolean isObserved() {
     return !observer.equals(Observer.NONE);

@@ -1,5 +1,6 @@
 package smelt.calibrate.model;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
@@ -17,12 +18,18 @@ final class ModelWeights {
 
   private final Checkpoint checkpoint;
   private final Map<TensorRole, Weight> byRole = new HashMap<>();
+  private final Map<Integer, List<Weight>> vectors = new HashMap<>();
 
   ModelWeights(Checkpoint checkpoint) {
     this.checkpoint = checkpoint;
     for (Weight weight : checkpoint.weights()) {
       if (!(weight.role() instanceof TensorRole.Norm)) {
         byRole.put(weight.role(), weight);
+      }
+      if (weight.shape().rank() == 1 && weight.role().layer().isPresent()) {
+        vectors
+            .computeIfAbsent(weight.role().layer().getAsInt(), _ -> new ArrayList<>())
+            .add(weight);
       }
     }
   }
@@ -49,6 +56,11 @@ final class ModelWeights {
         .map(part -> byRole.get(new TensorRole.Attention(layer, part)))
         .filter(Objects::nonNull)
         .toList();
+  }
+
+  /// The norms and biases of a layer, small vectors that every piece of a batch needs.
+  List<Weight> vectors(int layer) {
+    return vectors.getOrDefault(layer, List.of());
   }
 
   Optional<Weight> attentionBias(int layer, AttentionPart part) {
@@ -88,6 +100,40 @@ final class ModelWeights {
         require(new TensorRole.SharedExpert(layer, Projection.GATE)),
         require(new TensorRole.SharedExpert(layer, Projection.UP)),
         require(new TensorRole.SharedExpert(layer, Projection.DOWN)));
+  }
+
+  /// Bytes of scratch that the largest part of any layer takes when it is held, with the layer's
+  /// vectors.
+  long largestPart(ModelSpec spec) {
+    long largest = 0;
+    for (int layer = 0; layer < spec.layerCount(); layer++) {
+      long feedForward =
+          switch (spec.layers().get(layer)) {
+            case FeedForward.Dense _ -> heldBytes(dense(layer).all());
+            case FeedForward.Experts experts -> largestPart(layer, experts);
+          };
+      long part = Math.max(heldBytes(attention(layer)), feedForward);
+      largest = Math.max(largest, part + heldBytes(vectors(layer)));
+    }
+    return largest;
+  }
+
+  /// The same of a half with experts, without vectors: router and shared expert, or one expert.
+  long largestPart(int layer, FeedForward.Experts experts) {
+    long common = heldBytes(List.of(router(layer))) + heldBytes(shared(layer, experts));
+    for (int expert = 0; expert < experts.rule().experts(); expert++) {
+      common = Math.max(common, heldBytes(expert(layer, expert).all()));
+    }
+    return common;
+  }
+
+  private static long heldBytes(List<Weight> part) {
+    return part.stream().mapToLong(WeightStream::heldBytes).sum();
+  }
+
+  /// The linears of the shared expert; none where there is none.
+  List<Weight> shared(int layer, FeedForward.Experts experts) {
+    return experts.sharedWidth() == 0 ? List.of() : sharedExpert(layer).all();
   }
 
   /// A checkpoint that opened has every weight of its architecture, so a missing one is an error of

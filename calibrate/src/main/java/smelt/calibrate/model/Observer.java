@@ -13,6 +13,9 @@ import smelt.formats.checkpoint.Weight;
 @FunctionalInterface
 public interface Observer {
 
+  /// No tokens.
+  int[] NO_TOKENS = {};
+
   /// Watches nothing.
   Observer NONE = (_, _) -> {};
 
@@ -36,6 +39,24 @@ public interface Observer {
   /// @param routing filled for these tokens and those before
   default void routed(int layer, Matrix input, long firstToken, Routing routing)
       throws IOException {}
+
+  /// The scores that the router gave to all experts for one token, and what it chose by them; for
+  /// one token after the other, before `routed`.
+  ///
+  /// @param scores one for each expert, without the correction bias; valid during the call
+  default void scored(int layer, long token, float[] scores, Routing routing) throws IOException {}
+
+  /// Tokens that an expert is run for beside its own, for nothing but to see what would go into its
+  /// `down`. Asked of each expert when the router has chosen for all tokens, where weights are read
+  /// once ([ReferenceModel#layerOnce]).
+  ///
+  /// @return numbers of tokens, each once
+  default int[] further(int layer, int expert) {
+    return NO_TOKENS;
+  }
+
+  /// What would go into an expert's `down` for further tokens, in the order of `further`.
+  default void further(Weight down, Matrix x) throws IOException {}
 
   /// The weights of a part of a layer have been multiplied with all tokens that are at hand: those
   /// of attention, of a dense unit, of the shared expert or of one routed expert.

@@ -5,6 +5,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.Comparator;
+import java.util.List;
 import java.util.Optional;
 import java.util.stream.IntStream;
 import smelt.calibrate.math.Compute;
@@ -100,6 +101,13 @@ public final class ReferenceModel implements AutoCloseable {
     return ScratchNeeds.of(ModelSpec.of(checkpoint), checkpoint).thrifty(tokens, longest);
   }
 
+  /// Scratch memory for [#layerOnce] with so many tokens at a time.
+  public static long onceScratch(Checkpoint checkpoint, long tokensAtOnce, int longest) {
+    ModelSpec spec = ModelSpec.of(checkpoint);
+    long held = new ModelWeights(checkpoint).largestPart(spec);
+    return ScratchNeeds.of(spec, checkpoint).once(held, tokensAtOnce, longest);
+  }
+
   /// Heap memory of one layer's [Routing] for so many tokens, and of working with it; 0 for a model
   /// without experts.
   public static long routingBytes(ModelSpec spec, long tokens) {
@@ -180,6 +188,57 @@ public final class ReferenceModel implements AutoCloseable {
     checkLengths(batch);
     attend(layer, batch, options);
     return feedForward(layer, batch, options);
+  }
+
+  /// Runs one layer with each of its weights read once, however many tokens there are. The weights
+  /// of one part (attention, a dense unit, the shared expert with the router, one routed expert) are
+  /// held in scratch memory while the tokens go through it, as many at a time as the rest of the
+  /// scratch allows: see [#onceScratch]. The hidden states may lie in a mapped file.
+  ///
+  /// @param sum memory of the size of the batch's hidden states; its values are lost
+  /// @return the experts that were chosen; empty for a layer without experts
+  public Optional<Routing> layerOnce(
+      int layer, TokenBatch batch, Matrix sum, LayerOptions options) throws IOException {
+    checkLengths(batch);
+    long mark = scratch.mark();
+    stream.hold(weights.vectors(layer), scratch);
+    holding(weights.attention(layer), () -> attend(layer, batch, options));
+    Optional<Routing> routing =
+        switch (spec.layers().get(layer)) {
+          case FeedForward.Dense dense -> {
+            holding(weights.dense(layer).all(), () -> dense(layer, dense, batch, options));
+            yield Optional.empty();
+          }
+          case FeedForward.Experts experts ->
+              Optional.of(expertsOnce(layer, experts, batch, sum, options));
+        };
+    stream.letGo(weights.vectors(layer));
+    scratch.release(mark);
+    stream.checkUnchanged();
+    return routing;
+  }
+
+  private void holding(List<Weight> part, ExpertPass.Work work) throws IOException {
+    long mark = scratch.mark();
+    stream.hold(part, scratch);
+    work.run();
+    stream.letGo(part);
+    scratch.release(mark);
+  }
+
+  private Routing expertsOnce(
+      int layer, FeedForward.Experts experts, TokenBatch batch, Matrix sum, LayerOptions options)
+      throws IOException {
+    Routing routing = new Routing(experts.rule().chosen(), Math.toIntExact(batch.tokens()));
+    long mark = scratch.mark();
+    Matrix norm = linears.vector(weights.norm(layer, "post_attention_layernorm"));
+    ExpertPass pass = new ExpertPass(layer, experts, parts, options, norm);
+    long most = weights.largestPart(layer, experts);
+    long atOnce =
+        Math.max(1, (scratch.free() - most - needs.fixed()) / needs.feedForwardPerToken());
+    pass.addOnce(batch.hidden(), sum, this::holding, atOnce, routing);
+    scratch.release(mark);
+    return routing;
   }
 
   /// The second half of a layer.
@@ -271,6 +330,15 @@ public final class ReferenceModel implements AutoCloseable {
     Matrix norm = linears.vector(weights.finalNorm());
     compute.rmsNorm(batch.hidden(), norm, spec.eps(), batch.hidden());
     scratch.release(mark);
+  }
+
+  /// Shows an observer what the head would be multiplied with, without reading the head.
+  ///
+  /// @param hidden normed hidden states
+  public void showHead(Matrix hidden, Observer observer) throws IOException {
+    List<Weight> head = List.of(spec.tiedHead() ? weights.embedding() : weights.head());
+    observer.input(head, hidden);
+    observer.done(head);
   }
 
   /// Logits of some of the vocabulary, for any number of normed hidden states.

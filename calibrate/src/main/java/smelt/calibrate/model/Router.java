@@ -38,6 +38,11 @@ final class Router {
     weigh(order, into, token);
   }
 
+  /// The scores of the token that was chosen for last, one for each expert.
+  float[] scores() {
+    return scores;
+  }
+
   /// Takes the experts that `forced` has for the token, with weights from these logits. The margin
   /// is 0.
   void follow(float[] logits, Forced forced, Routing into, long token) {

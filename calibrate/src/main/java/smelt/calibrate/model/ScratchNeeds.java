@@ -109,6 +109,15 @@ record ScratchNeeds(
     return LARGEST_BUFFER + Math.max(attention(together, longest), feedForward(tokens));
   }
 
+  /// What a run needs that holds every part of a layer while tokens go through it, so many at once.
+  ///
+  /// @param held bytes of the largest part
+  long once(long held, long tokensAtOnce, int longest) {
+    long together = Math.max(tokensAtOnce, longest);
+    return withBuffer(
+        Math.addExact(held, Math.max(attention(together, longest), feedForward(tokensAtOnce))));
+  }
+
   /// Of so much scratch memory, how much is the buffer of weights.
   long buffer(long scratchBytes) {
     long wanted = Math.min(LARGEST_BUFFER, Scratch.aligned(scratchBytes / BUFFER_SHARE));

@@ -2,6 +2,7 @@ package smelt.calibrate.model;
 
 import java.lang.foreign.SegmentAllocator;
 import java.util.List;
+import java.util.function.LongFunction;
 import smelt.calibrate.math.Matrix;
 
 /// Several sequences of token ids, and the hidden state of each of their tokens, one sequence after
@@ -23,6 +24,10 @@ public final class TokenBatch {
   ///
   /// @param sequences copied; none empty
   public static TokenBatch of(SegmentAllocator memory, List<int[]> sequences, int hiddenSize) {
+    return of(sequences, tokens -> Matrix.zeros(memory, tokens, hiddenSize));
+  }
+
+  private static TokenBatch of(List<int[]> sequences, LongFunction<Matrix> hidden) {
     long[] firsts = new long[sequences.size() + 1];
     for (int s = 0; s < sequences.size(); s++) {
       int length = sequences.get(s).length;
@@ -32,8 +37,19 @@ public final class TokenBatch {
       firsts[s + 1] = Math.addExact(firsts[s], length);
     }
     List<int[]> copies = sequences.stream().map(int[]::clone).toList();
-    return new TokenBatch(
-        copies, firsts, Matrix.zeros(memory, firsts[sequences.size()], hiddenSize));
+    return new TokenBatch(copies, firsts, hidden.apply(firsts[sequences.size()]));
+  }
+
+  /// A batch whose hidden states lie in memory that the caller has, with whatever is in them.
+  ///
+  /// @param sequences copied; none empty
+  /// @param hidden a row for each token
+  public static TokenBatch over(Matrix hidden, List<int[]> sequences) {
+    TokenBatch batch = of(sequences, _ -> hidden);
+    if (hidden.rows() != batch.tokens()) {
+      throw new IllegalArgumentException(hidden.rows() + " rows, " + batch.tokens() + " tokens");
+    }
+    return batch;
   }
 
   /// Some of the sequences. A view: what runs on it changes this batch.

@@ -2,6 +2,9 @@ package smelt.calibrate.model;
 
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import smelt.calibrate.math.Matrix;
 import smelt.formats.Shape;
@@ -29,7 +32,11 @@ public final class WeightStream implements AutoCloseable {
 
   private final SourceFiles files;
   private final MemorySegment buffer;
+  private final Map<Weight, Held> held = new HashMap<>();
   private long bytesRead;
+
+  /// A weight that stays in memory.
+  private record Held(MemorySegment codes, MemorySegment scales) {}
 
   /// @param source stays open until this is closed
   /// @param buffer at least [#leastBuffer] of every weight that is read
@@ -55,6 +62,34 @@ public final class WeightStream implements AutoCloseable {
     return weight.shape().rank() == 2 ? weight.shape().dim(1) : weight.shape().elements();
   }
 
+  /// Bytes of scratch that holding a weight takes.
+  static long heldBytes(Weight weight) {
+    long scales = weight.scale().map(SourceTensor::bytes).orElse(0L);
+    return Scratch.aligned(weight.codes().bytes()) + Scratch.aligned(scales);
+  }
+
+  /// Reads weights into scratch memory; until [#letGo] they are read from there. Those that are
+  /// held already stay as they are.
+  void hold(List<Weight> weights, Scratch scratch) throws IOException {
+    for (Weight weight : weights) {
+      if (!held.containsKey(weight)) {
+        MemorySegment codes = scratch.bytes(weight.codes().bytes());
+        fill(weight.codes(), 0, codes);
+        MemorySegment scales = MemorySegment.NULL;
+        if (weight.scale().isPresent()) {
+          scales = scratch.bytes(weight.scale().get().bytes());
+          fill(weight.scale().get(), 0, scales);
+        }
+        held.put(weight, new Held(codes, scales));
+      }
+    }
+  }
+
+  /// Forgets what is held, of these weights. The caller releases the scratch.
+  void letGo(List<Weight> weights) {
+    weights.forEach(held::remove);
+  }
+
   /// Reads rows `first` to `first + count` of a weight, in order, in as few tiles as the buffer
   /// allows.
   public void read(Weight weight, long first, long count, TileUse use) throws IOException {
@@ -62,8 +97,14 @@ public final class WeightStream implements AutoCloseable {
     Grid grid = Grid.of(weight);
     long row = first;
     while (row < first + count) {
-      long rows = Math.min(first + count - row, grid.rowsFrom(row, buffer.byteSize()));
-      use.use(tile(weight, grid, row, rows), row - first);
+      Held inMemory = held.get(weight);
+      long room = inMemory == null ? buffer.byteSize() : Long.MAX_VALUE;
+      long rows = Math.min(first + count - row, grid.rowsFrom(row, room));
+      Tile tile =
+          inMemory == null
+              ? tile(weight, grid, row, rows)
+              : tile(weight, grid, row, rows, inMemory);
+      use.use(tile, row - first);
       row += rows;
     }
   }
@@ -78,6 +119,17 @@ public final class WeightStream implements AutoCloseable {
     long scaleAt = row / grid.blockRows() * grid.scaleRowBytes();
     fill(weight.scale().get(), scaleAt, buffer.asSlice(codeBytes, scaleBytes));
     return new Tile(weight.encoding(), buffer, 0, buffer, codeBytes, rows, grid.cols());
+  }
+
+  private static Tile tile(Weight weight, Grid grid, long row, long rows, Held held) {
+    return new Tile(
+        weight.encoding(),
+        held.codes,
+        row * grid.rowBytes(),
+        held.scales,
+        row / grid.blockRows() * grid.scaleRowBytes(),
+        rows,
+        grid.cols());
   }
 
   /// Reads stored bytes of a tensor from byte `at` on.

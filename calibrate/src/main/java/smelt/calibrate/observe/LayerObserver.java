@@ -57,6 +57,8 @@ public final class LayerObserver implements Observer, AutoCloseable {
   private final Map<Site, InputSums> sums = new HashMap<>();
   private final Map<Site, HessianSums> hessians = new HashMap<>();
   private final ExpertSums experts;
+  private final NearestTokens nearest;
+  private final long[] forced;
 
   /// @param layer the number of layers for the head
   /// @param compute stays open as long as this
@@ -67,7 +69,10 @@ public final class LayerObserver implements Observer, AutoCloseable {
     this.options = options;
     this.compute = compute;
     this.listener = listener;
-    experts = new ExpertSums(experts(spec, layer));
+    int routed = experts(spec, layer);
+    experts = new ExpertSums(routed);
+    nearest = new NearestTokens(routed, Math.toIntExact(options.floor()));
+    forced = new long[routed];
   }
 
   private static int experts(ModelSpec spec, int layer) {
@@ -126,6 +131,30 @@ public final class LayerObserver implements Observer, AutoCloseable {
   }
 
   @Override
+  public void scored(int at, long token, float[] scores, Routing routing) {
+    if (at == layer) {
+      nearest.add(token, scores, routing);
+    }
+  }
+
+  /// As many as an expert lacks to the floor.
+  @Override
+  public int[] further(int at, int expert) {
+    long missing = options.floor() - experts.tokens(expert);
+    return at == layer && missing > 0
+        ? nearest.closest(expert, Math.toIntExact(missing))
+        : NO_TOKENS;
+  }
+
+  @Override
+  public void further(Weight down, Matrix x) {
+    site(down).ifPresent(site -> {
+      add(site, x);
+      forced[Sites.expert(site).orElseThrow()] += x.rows();
+    });
+  }
+
+  @Override
   public void done(List<Weight> weights) throws IOException {
     Set<Site> finished = new LinkedHashSet<>();
     weights.forEach(weight -> site(weight).ifPresent(finished::add));
@@ -133,6 +162,11 @@ public final class LayerObserver implements Observer, AutoCloseable {
       requireFinite(site);
       listener.finished(this, site);
     }
+  }
+
+  /// @throws BadInputException if a number was NaN or infinite
+  void requireFinite() {
+    sites().forEach(this::requireFinite);
   }
 
   private void requireFinite(Site site) {
@@ -163,6 +197,11 @@ public final class LayerObserver implements Observer, AutoCloseable {
     return Optional.ofNullable(hessians.get(site)).map(found -> found.mean(compute, memory));
   }
 
+  /// Whether a site's Hessian is being summed.
+  public boolean keepsHessian(Site site) {
+    return hessians.containsKey(site);
+  }
+
   /// The sums behind a Hessian, where it is kept.
   Optional<HessianSums> hessianSums(Site site) {
     return Optional.ofNullable(hessians.get(site));
@@ -190,11 +229,18 @@ public final class LayerObserver implements Observer, AutoCloseable {
               tokens,
               experts.mass(expert),
               experts.squares(expert),
-              0,
+              forced[expert],
               tokens < options.floor() ? Coverage.Source.SHRUNK : Coverage.Source.OWN,
-              tokens == 0 ? Coverage.Source.NONE : Coverage.Source.OWN));
+              down(tokens, forced[expert])));
     }
     return new Coverage(layer, experts.seen(), found);
+  }
+
+  private static Coverage.Source down(long tokens, long forced) {
+    if (forced > 0) {
+      return Coverage.Source.FORCED;
+    }
+    return tokens == 0 ? Coverage.Source.NONE : Coverage.Source.OWN;
   }
 
   @Override

@@ -70,7 +70,15 @@ final class LayerTables {
     return switch (site) {
       case Site.ExpertInput(_, int expert) -> coverage.experts().get(expert).input();
       case Site.ExpertDown(_, int expert) -> coverage.experts().get(expert).down();
-      default -> Coverage.Source.OWN;
+      case Site.AttentionInput _,
+          Site.QueryLatent _,
+          Site.KeyValueLatent _,
+          Site.AttentionOutput _,
+          Site.FeedForwardInput _,
+          Site.DenseDown _,
+          Site.SharedDown _,
+          Site.HeadInput _ ->
+          Coverage.Source.OWN;
     };
   }
 

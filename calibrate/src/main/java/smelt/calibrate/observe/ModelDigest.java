@@ -14,7 +14,7 @@ import smelt.formats.source.ModelSource;
 /// Tells one model from another by little reading: SHA-256 over the config, and over name, size and
 /// header digest of each shard with a few samples of its bytes, which differ between models that
 /// were trained on from the same one.
-final class ModelDigest {
+public final class ModelDigest {
 
   /// Samples of a shard, and bytes of each.
   private static final int SAMPLES = 16;
@@ -25,7 +25,8 @@ final class ModelDigest {
 
   private ModelDigest() {}
 
-  static String of(Checkpoint checkpoint, ModelSource source) throws IOException {
+  /// The digest of a model.
+  public static String of(Checkpoint checkpoint, ModelSource source) throws IOException {
     MessageDigest digest = Sha256.start();
     digest.update(source.readSmall(ModelConfig.FILE, CONFIG_LIMIT));
     for (Shard shard : checkpoint.shards()) {

@@ -26,6 +26,15 @@ import smelt.formats.safetensors.SafetensorsLayout;
 /// Writes and reads the files of a calibration table. Each file appears whole.
 public final class TableFiles {
 
+  /// The folders in a table's folder.
+  public static final List<String> FOLDERS =
+      List.of(
+          LayerTables.SITES,
+          LayerTables.CHANNELS,
+          LayerTables.HISTOGRAMS,
+          LayerTables.EXPERTS,
+          "hessians");
+
   private static final String TENSOR = "hessian";
   private static final long ROWS = 64;
   private static final int CHUNK = 1 << 20;
@@ -37,6 +46,7 @@ public final class TableFiles {
   /// @param folder the table's; folders in it are made
   public static List<TableIndex.FileEntry> write(Path folder, LayerObserver observer)
       throws IOException {
+    observer.requireFinite();
     List<TableIndex.FileEntry> files = new ArrayList<>();
     for (Table table : new LayerTables(observer).all()) {
       String name = TableIndex.path(table.name(), observer.layer());
@@ -75,6 +85,11 @@ public final class TableFiles {
   /// Writes `calibration.json`, which makes the folder a table: last of all.
   public static void writeIndex(Path folder, TableIndex index) throws IOException {
     AtomicFile.writeWhole(folder.resolve(TableIndex.FILE), index.json());
+  }
+
+  /// Bytes of memory that writing a Hessian takes.
+  static long rowBytes(long channels) {
+    return Matrix.bytes(Math.min(ROWS, channels), channels);
   }
 
   private static SafetensorsLayout layout(Site site, long tokens, long channels) {

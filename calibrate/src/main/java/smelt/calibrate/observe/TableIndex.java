@@ -34,7 +34,8 @@ public record TableIndex(
   /// The file's name in the table's folder.
   public static final String FILE = "calibration.json";
 
-  static final String SCHEMA = "smelt-calibration/1";
+  /// What `schema` is.
+  public static final String SCHEMA = "smelt-calibration/1";
 
   private static final JsonMapper MAPPER =
       JsonMapper.builder().propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE).build();
@@ -77,7 +78,7 @@ public record TableIndex(
       long forced) {
 
     /// The summary of a layer.
-    static LayerCoverage of(Coverage coverage) {
+    public static LayerCoverage of(Coverage coverage) {
       return new LayerCoverage(
           coverage.layer(),
           coverage.experts().size(),
@@ -102,8 +103,29 @@ public record TableIndex(
   /// A file by its path in the folder, with `/` between folders.
   public record FileEntry(String name, long bytes, String sha256) {}
 
+  /// The same with what was measured.
+  public TableIndex with(
+      List<LayerCoverage> measured, double forcedCost, List<FileEntry> written) {
+    return new TableIndex(
+        schema,
+        program,
+        model,
+        corpus,
+        sequences,
+        tokens,
+        settings,
+        measured,
+        new Cost(cost.forward, forcedCost),
+        written);
+  }
+
+  /// Whether this is of the same model, text and settings as another, by the same program.
+  public boolean isOf(TableIndex other) {
+    return with(List.of(), 0, List.of()).equals(other.with(List.of(), 0, List.of()));
+  }
+
   /// The bytes of the file.
-  byte[] json() {
+  public byte[] json() {
     byte[] text = WRITER.writeValueAsBytes(this);
     byte[] line = java.util.Arrays.copyOf(text, text.length + 1);
     line[text.length] = '\n';

@@ -97,9 +97,15 @@ final class Factoring {
     fill(row, col, added);
     for (int j = col + 1; j < count; j++) {
       long from = blockAt(row, j);
-      kernels.accumulate(
-          blocks, from, at(1, 0), BLOCK, turned, BLOCK_BYTES * j, BLOCK, blocks, to, BLOCK);
+      multiply(from, BLOCK_BYTES * j, blocks, to);
     }
+  }
+
+  /// Adds the product of a block and a turned one.
+  private void multiply(long block, long turnedBlock, MemorySegment out, long to) {
+    long stride = at(1, 0);
+    kernels.accumulate(
+        blocks, block, stride, BLOCK, turned, turnedBlock, stride, BLOCK, out, to, stride, BLOCK);
   }
 
   private void fill(int row, int col, double added) {
@@ -198,8 +204,7 @@ final class Factoring {
     long from = blockAt(row, col);
     long to = BLOCK_BYTES * row;
     solved.asSlice(to, BLOCK_BYTES).fill((byte) 0);
-    kernels.accumulate(
-        blocks, from, at(1, 0), BLOCK, turned, BLOCK_BYTES * col, BLOCK, solved, to, BLOCK);
+    multiply(from, BLOCK_BYTES * col, solved, to);
     MemorySegment.copy(solved, to, blocks, from, BLOCK_BYTES);
   }
 

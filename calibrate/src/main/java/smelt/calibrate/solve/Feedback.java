@@ -22,7 +22,7 @@ final class Feedback {
   static final int ROWS = 48;
 
   /// Columns whose errors are handed on one by one.
-  private static final int PART = SolveKernels.WIDTHS;
+  private static final int PART = 32;
 
   private static final long BLOCK_ROW = (long) Float.BYTES * BLOCK;
 
@@ -138,9 +138,11 @@ final class Feedback {
             count,
             factor.blocks(),
             panel,
+            BLOCK_ROW,
             depth,
             block,
             Float.BYTES * to,
+            BLOCK_ROW,
             width);
   }
 

@@ -20,16 +20,18 @@ final class ScalarSolve implements SolveKernels {
       int rowCount,
       MemorySegment panel,
       long panelOffset,
+      long panelStride,
       int depth,
       MemorySegment out,
       long outOffset,
+      long outStride,
       int width) {
     for (int r = 0; r < rowCount; r++) {
       long row = rowsOffset + rowStride * r;
-      long to = outOffset + (long) Float.BYTES * BLOCK * r;
+      long to = outOffset + outStride * r;
       for (int i = 0; i < depth; i++) {
         float factor = rows.get(F32, row + (long) Float.BYTES * i);
-        long from = panelOffset + (long) Float.BYTES * BLOCK * i;
+        long from = panelOffset + panelStride * i;
         for (int c = 0; c < width; c++) {
           long at = (long) Float.BYTES * c;
           float sum = Math.fma(factor, panel.get(F32, from + at), out.get(F32, to + at));

@@ -8,9 +8,6 @@ import java.lang.foreign.MemorySegment;
 /// Offsets are bytes and need no alignment. Implementations have no state; any thread may call them.
 public interface SolveKernels {
 
-  /// Numbers in a row of `panel` and of `out`.
-  int BLOCK = HessianFactor.BLOCK;
-
   /// Name for the log, such as `scalar` or `vector-512`.
   String name();
 
@@ -18,9 +15,9 @@ public interface SolveKernels {
   /// order, for each `r < rowCount` and `c < width`.
   ///
   /// @param rowStride bytes from row to row of `rows`
-  /// @param panel `depth` rows, each [#BLOCK] numbers behind the one before
-  /// @param out as `panel`; overlaps neither
-  /// @param width columns, a multiple of [#WIDTHS]
+  /// @param panelStride bytes from row to row of `panel`
+  /// @param out overlaps neither
+  /// @param outStride bytes from row to row of `out`
   void accumulate(
       MemorySegment rows,
       long rowsOffset,
@@ -28,11 +25,10 @@ public interface SolveKernels {
       int rowCount,
       MemorySegment panel,
       long panelOffset,
+      long panelStride,
       int depth,
       MemorySegment out,
       long outOffset,
+      long outStride,
       int width);
-
-  /// What widths are multiples of.
-  int WIDTHS = 32;
 }

@@ -20,7 +20,6 @@ final class VectorSolve implements SolveKernels {
   private static final long BYTES = F.vectorByteSize();
   private static final ByteOrder NATIVE = ByteOrder.nativeOrder();
   private static final int ROWS = 6;
-  private static final long STRIDE = (long) Float.BYTES * BLOCK;
 
   /// A cast to it tells the JIT what it would else take from a profile that all users share.
   private static final Class<? extends MemorySegment> OFF_HEAP = MemorySegment.NULL.getClass();
@@ -38,28 +37,61 @@ final class VectorSolve implements SolveKernels {
       int rowCount,
       MemorySegment panel,
       long panelOffset,
+      long panelStride,
       int depth,
       MemorySegment out,
       long outOffset,
+      long outStride,
       int width) {
-    if (!OFF_HEAP.isInstance(rows)
-        || !OFF_HEAP.isInstance(panel)
-        || !OFF_HEAP.isInstance(out)
-        || width % (2 * F.length()) != 0) {
-      SCALAR.accumulate(
-          rows, rowsOffset, rowStride, rowCount, panel, panelOffset, depth, out, outOffset, width);
-      return;
+    int c = 0;
+    if (OFF_HEAP.isInstance(rows) && OFF_HEAP.isInstance(panel) && OFF_HEAP.isInstance(out)) {
+      for (; c <= width - 2 * F.length(); c += 2 * F.length()) {
+        long from = panelOffset + (long) Float.BYTES * c;
+        long to = outOffset + (long) Float.BYTES * c;
+        twoVectors(
+            rows, rowsOffset, rowStride, rowCount, panel, from, panelStride, depth, out, to,
+            outStride);
+      }
     }
-    for (int c = 0; c < width; c += 2 * F.length()) {
-      long from = panelOffset + (long) Float.BYTES * c;
-      long to = outOffset + (long) Float.BYTES * c;
-      int r = 0;
-      for (; r <= rowCount - ROWS; r += ROWS) {
-        six(rows, rowsOffset + rowStride * r, rowStride, panel, from, depth, out, to + STRIDE * r);
-      }
-      for (; r < rowCount; r++) {
-        one(rows, rowsOffset + rowStride * r, panel, from, depth, out, to + STRIDE * r);
-      }
+    SCALAR.accumulate(
+        rows,
+        rowsOffset,
+        rowStride,
+        rowCount,
+        panel,
+        panelOffset + (long) Float.BYTES * c,
+        panelStride,
+        depth,
+        out,
+        outOffset + (long) Float.BYTES * c,
+        outStride,
+        width - c);
+  }
+
+  private static void twoVectors(
+      MemorySegment rows,
+      long rowsOffset,
+      long rowStride,
+      int rowCount,
+      MemorySegment panel,
+      long panelOffset,
+      long panelStride,
+      int depth,
+      MemorySegment out,
+      long outOffset,
+      long outStride) {
+    int r = 0;
+    long from = rowsOffset;
+    long to = outOffset;
+    for (; r <= rowCount - ROWS; r += ROWS) {
+      six(rows, from, rowStride, panel, panelOffset, panelStride, depth, out, to, outStride);
+      from += ROWS * rowStride;
+      to += ROWS * outStride;
+    }
+    for (; r < rowCount; r++) {
+      one(rows, from, panel, panelOffset, panelStride, depth, out, to);
+      from += rowStride;
+      to += outStride;
     }
   }
 
@@ -69,9 +101,11 @@ final class VectorSolve implements SolveKernels {
       long rowStride,
       MemorySegment panelMemory,
       long panelOffset,
+      long panelStride,
       int depth,
       MemorySegment outMemory,
-      long out0) {
+      long out0,
+      long outStride) {
     MemorySegment rows = OFF_HEAP.cast(rowsMemory);
     MemorySegment panel = OFF_HEAP.cast(panelMemory);
     MemorySegment out = OFF_HEAP.cast(outMemory);
@@ -80,11 +114,11 @@ final class VectorSolve implements SolveKernels {
     long row3 = row2 + rowStride;
     long row4 = row3 + rowStride;
     long row5 = row4 + rowStride;
-    long out1 = out0 + STRIDE;
-    long out2 = out1 + STRIDE;
-    long out3 = out2 + STRIDE;
-    long out4 = out3 + STRIDE;
-    long out5 = out4 + STRIDE;
+    long out1 = out0 + outStride;
+    long out2 = out1 + outStride;
+    long out3 = out2 + outStride;
+    long out4 = out3 + outStride;
+    long out5 = out4 + outStride;
     FloatVector s0a = FloatVector.fromMemorySegment(F, out, out0, NATIVE);
     FloatVector s0b = FloatVector.fromMemorySegment(F, out, out0 + BYTES, NATIVE);
     FloatVector s1a = FloatVector.fromMemorySegment(F, out, out1, NATIVE);
@@ -98,7 +132,7 @@ final class VectorSolve implements SolveKernels {
     FloatVector s5a = FloatVector.fromMemorySegment(F, out, out5, NATIVE);
     FloatVector s5b = FloatVector.fromMemorySegment(F, out, out5 + BYTES, NATIVE);
     for (int i = 0; i < depth; i++) {
-      long at = panelOffset + STRIDE * i;
+      long at = panelOffset + panelStride * i;
       FloatVector a = FloatVector.fromMemorySegment(F, panel, at, NATIVE);
       FloatVector b = FloatVector.fromMemorySegment(F, panel, at + BYTES, NATIVE);
       FloatVector x = FloatVector.broadcast(F, rows.get(F32, row0 + 4L * i));
@@ -139,6 +173,7 @@ final class VectorSolve implements SolveKernels {
       long row,
       MemorySegment panelMemory,
       long panelOffset,
+      long panelStride,
       int depth,
       MemorySegment outMemory,
       long to) {
@@ -148,7 +183,7 @@ final class VectorSolve implements SolveKernels {
     FloatVector a = FloatVector.fromMemorySegment(F, out, to, NATIVE);
     FloatVector b = FloatVector.fromMemorySegment(F, out, to + BYTES, NATIVE);
     for (int i = 0; i < depth; i++) {
-      long at = panelOffset + STRIDE * i;
+      long at = panelOffset + panelStride * i;
       FloatVector x = FloatVector.broadcast(F, rows.get(F32, row + 4L * i));
       a = x.fma(FloatVector.fromMemorySegment(F, panel, at, NATIVE), a);
       b = x.fma(FloatVector.fromMemorySegment(F, panel, at + BYTES, NATIVE), b);

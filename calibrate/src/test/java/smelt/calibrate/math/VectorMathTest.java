@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Random;
+import jdk.incubator.vector.FloatVector;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -76,10 +77,12 @@ class VectorMathTest extends MathKernelsContract {
             0);
   }
 
+  /// The JVM cuts a width that the processor lacks to the one that it has.
   @ParameterizedTest
   @ValueSource(ints = {16, 32, 64})
   void keepTheirContractWithNarrowerVectors(int bytes) throws Exception {
-    assertThat(inAnotherJvm(bytes)).contains("vector-" + 8 * bytes + " agrees");
+    int bits = Math.min(8 * bytes, FloatVector.SPECIES_MAX.vectorBitSize());
+    assertThat(inAnotherJvm(bytes)).contains("vector-" + bits + " agrees");
   }
 
   private static String inAnotherJvm(int vectorBytes) throws IOException, InterruptedException {

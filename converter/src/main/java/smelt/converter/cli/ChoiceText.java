@@ -6,6 +6,7 @@ import java.util.Locale;
 import smelt.calibrate.allocate.Allocation;
 import smelt.calibrate.allocate.Choice;
 import smelt.calibrate.allocate.Item;
+import smelt.calibrate.allocate.NeverWorse;
 import smelt.calibrate.outlier.Outliers;
 import smelt.converter.choose.Chooser;
 
@@ -50,7 +51,7 @@ final class ChoiceText {
     lines.add(
         result
             .verdict()
-            .map(verdict -> verdict.reason())
+            .map(NeverWorse::reason)
             .orElse("The allocation is kept: no uniform scheme fits."));
     return lines;
   }

@@ -70,18 +70,18 @@ final class LaunchScript {
     return engine
         + """
 
-    # Layers on the GPU, without their routed experts; 0 without a GPU.
-    GPU_LAYERS=${GPU_LAYERS:-99}
-    CONTEXT=${CONTEXT:-%d}
+        # Layers on the GPU, without their routed experts; 0 without a GPU.
+        GPU_LAYERS=${GPU_LAYERS:-99}
+        CONTEXT=${CONTEXT:-%d}
 
-    exec llama-server \\
-      -m "$here/../%s" \\
-      -ngl "$GPU_LAYERS" \\
-      -ot 'ffn_(gate|up|down)_exps=CPU' \\
-      -c "$CONTEXT" \\
-      "$@"
-    """
-        .formatted(Deployment.CONTEXT, runtime.firstFile());
+        exec llama-server \\
+          -m "$here/../%s" \\
+          -ngl "$GPU_LAYERS" \\
+          -ot 'ffn_(gate|up|down)_exps=CPU' \\
+          -c "$CONTEXT" \\
+          "$@"
+        """
+            .formatted(Deployment.CONTEXT, runtime.firstFile());
   }
 
   /// A name as part of a comment.

@@ -36,7 +36,8 @@ public sealed interface Serving {
   /// llama.cpp, with the experts left in the machine's memory.
   ///
   /// @param firstFile the file that is named to it
-  /// @param interleaved whether rows of experts are interleaved, so that only ik_llama.cpp reads them
+  /// @param interleaved whether rows of experts are interleaved, so that only ik_llama.cpp reads
+  ///   them
   record LlamaCpp(String firstFile, boolean interleaved) implements Serving {
 
     static LlamaCpp of(TargetSpec spec, String firstFile) {

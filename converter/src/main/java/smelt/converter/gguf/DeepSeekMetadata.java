@@ -16,8 +16,8 @@ import tools.jackson.databind.node.ObjectNode;
 ///
 /// Attention is described as the engine computes it, with one head of keys and values as wide as
 /// the low rank: `key_length` is kv rank + rope and `value_length` the kv rank; what the model
-/// means is in `key_length_mla` (nope + rope) and `value_length_mla`. Where `kv_b_proj` is fused the
-/// engine computes whole heads, and is told of those alone.
+/// means is in `key_length_mla` (nope + rope) and `value_length_mla`. Where `kv_b_proj` is fused
+/// the engine computes whole heads, and is told of those alone.
 final class DeepSeekMetadata {
 
   static final String ARCHITECTURE = "deepseek2";

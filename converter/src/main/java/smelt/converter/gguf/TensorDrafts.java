@@ -103,7 +103,10 @@ final class TensorDrafts {
     if (rows % wanted.interleavedRows() != 0) {
       throw new UnsupportedException(
           weight.name() + " with " + rows + " rows in " + wanted,
-          "rows are interleaved " + wanted.interleavedRows() + " at a time: take " + wanted.plain());
+          "rows are interleaved "
+              + wanted.interleavedRows()
+              + " at a time: take "
+              + wanted.plain());
     }
     stack.slabs().add(Slab.whole(weight));
   }

@@ -127,7 +127,9 @@ class InterleavedExpertsTest {
   @Test
   void isRefusedWhereRowsAreNoGroups() throws IOException {
     Path model = folder.resolve("odd");
-    SyntheticCheckpoint.of(Architecture.DEEPSEEK_V3).with("moe_intermediate_size", 100).write(model);
+    SyntheticCheckpoint.of(Architecture.DEEPSEEK_V3)
+        .with("moe_intermediate_size", 100)
+        .write(model);
     assertThatThrownBy(() -> PlannedGguf.of(model, options("routed_expert", GgmlType.Q8_0_R8)))
         .isInstanceOf(UnsupportedException.class)
         .hasMessageContaining("with 100 rows in Q8_0_R8")

@@ -19,16 +19,15 @@ import smelt.formats.gguf.GgmlType;
 /// `Q2_K` has `sc` in the low four bits of byte `g`, `m` in the high ones; byte `l` of 32 has the
 /// codes of elements `l`, `l + 32`, `l + 64` and `l + 96` of 128, from the low bits up.
 ///
-/// The others' scales: bytes 0 to 3 hold `sc` of groups 0 to 3, bytes 4 to 7 their `m`, in the low six bits;
-/// bytes 8 to 11 the low four bits of `sc` (low) and `m` (high) of groups 4 to 7, whose upper two
-/// bits top bytes 0 to 3 and 4 to 7. Each 32 bytes of `q` hold the low four bits of two groups; bit
-/// `g` of byte `l` of `h` is the fifth bit of element `l` of group `g`.
+/// The others' scales: bytes 0 to 3 hold `sc` of groups 0 to 3, bytes 4 to 7 their `m`, in the low
+/// six bits; bytes 8 to 11 the low four bits of `sc` (low) and `m` (high) of groups 4 to 7, whose
+/// upper two bits top bytes 0 to 3 and 4 to 7. Each 32 bytes of `q` hold the low four bits of two
+/// groups; bit `g` of byte `l` of `h` is the fifth bit of element `l` of group `g`.
 ///
-/// Elements are weighed by `a + |x|`, `a` the root mean square of the group (in `Q2_K` by `|x|`, and
-/// magnitudes of errors are summed); with importance by that times `sqrt(2 s + x^2)`, `s` the mean
-/// square of the super-block (in `Q2_K` `sqrt(s + x^2)`). Once the scales are
-/// rounded every element is rounded anew with them; a group of scale 0 keeps the codes of the
-/// search.
+/// Elements are weighed by `a + |x|`, `a` the root mean square of the group (in `Q2_K` by `|x|`,
+/// and magnitudes of errors are summed); with importance by that times `sqrt(2 s + x^2)`, `s` the
+/// mean square of the super-block (in `Q2_K` `sqrt(s + x^2)`). Once the scales are rounded every
+/// element is rounded anew with them; a group of scale 0 keeps the codes of the search.
 final class AffineSuperBlocks implements RowQuantizer {
 
   private static final int SUPER = 256;

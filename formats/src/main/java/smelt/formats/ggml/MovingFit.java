@@ -3,8 +3,8 @@ package smelt.formats.ggml;
 import java.util.Arrays;
 
 /// Fits `scale code` to a group of elements, codes from `-middle` to `middle - 1`, by squares that
-/// count as the elements' own squares: one rounding with the scale that makes the element of largest
-/// magnitude `-middle`, then up to five rounds in which a code moves where that helps.
+/// count as the elements' own squares: one rounding with the scale that makes the element of
+/// largest magnitude `-middle`, then up to five rounds in which a code moves where that helps.
 record MovingFit(int middle) {
 
   private static final int ROUNDS = 5;

@@ -6,8 +6,8 @@ import static smelt.formats.ggml.Layouts.U8;
 import java.lang.foreign.MemorySegment;
 import smelt.formats.gguf.GgmlType;
 
-/// `MXFP4`: blocks of 32 elements in E2M1 with a power of two; element is `E2M1[q] 2^(e - 128)`, with
-/// the numbers of [#E2M1], which are doubled.
+/// `MXFP4`: blocks of 32 elements in E2M1 with a power of two; element is `E2M1[q] 2^(e - 128)`,
+/// with the numbers of [#E2M1], which are doubled.
 ///
 /// | bytes | what |
 /// |---|---|
@@ -16,8 +16,8 @@ import smelt.formats.gguf.GgmlType;
 ///
 /// The power is the one of the largest magnitude, `e = floor(log2 amax) + 125`, with the logarithm
 /// rounded to F32; a code is the first of those nearest to the element. There is no search, and
-/// nothing is weighed. Magnitudes so small that `e` would be negative leave its low byte and codes of
-/// 0, as ggml's own code does; where that byte would be 255, which stands for NaN, it is 0.
+/// nothing is weighed. Magnitudes so small that `e` would be negative leave its low byte and codes
+/// of 0, as ggml's own code does; where that byte would be 255, which stands for NaN, it is 0.
 final class PowerBlocks implements RowQuantizer {
 
   private static final int[] E2M1 = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};

@@ -7,8 +7,8 @@ import static smelt.formats.ggml.Layouts.U8;
 import java.lang.foreign.MemorySegment;
 import smelt.formats.gguf.GgmlType;
 
-/// `Q3_K`: super-blocks of 256 elements in sixteen groups of 16, each with a scale `sc` of six bits;
-/// element is `d (sc - 32) (q - 4)`.
+/// `Q3_K`: super-blocks of 256 elements in sixteen groups of 16, each with a scale `sc` of six
+/// bits; element is `d (sc - 32) (q - 4)`.
 ///
 /// | bytes | what |
 /// |---|---|
@@ -20,8 +20,8 @@ import smelt.formats.gguf.GgmlType;
 /// Without importance a group is fitted by its own squares ([MovingFit]) and the scale of largest
 /// magnitude becomes -32. With importance elements are weighed by that times `sqrt(2 s + x^2)`, `s`
 /// the mean square of the super-block, and the scales are fitted with the groups' sums of weights.
-/// Once the scales are rounded every element is rounded anew with them; a group of scale 0 keeps the
-/// codes of the search.
+/// Once the scales are rounded every element is rounded anew with them; a group of scale 0 keeps
+/// the codes of the search.
 final class ThreeBitSuperBlocks implements RowQuantizer {
 
   private static final int SUPER = 256;
@@ -67,10 +67,7 @@ final class ThreeBitSuperBlocks implements RowQuantizer {
     }
     for (int from = 0; from < x.length; from += SUPER) {
       int group = from / GROUP;
-      float d =
-          weighted
-              ? SCALES.fit(scales, groupWeights, group, GROUPS, levels)
-              : round(group);
+      float d = weighted ? SCALES.fit(scales, groupWeights, group, GROUPS, levels) : round(group);
       encode(from, d, out, outOffset + (long) from / SUPER * BYTES);
     }
     return RowQuantizer.largestBits(x);

@@ -4,8 +4,8 @@ import static smelt.formats.ggml.Layouts.U8;
 
 import java.lang.foreign.MemorySegment;
 
-/// Codes of two bits of a super-block: for each 128 elements, byte `l` of 32 holds those of `l`, `l +
-/// 32`, `l + 64` and `l + 96`, from the low bits up.
+/// Codes of two bits of a super-block: for each 128 elements, byte `l` of 32 holds those of `l`, `l
+/// + 32`, `l + 64` and `l + 96`, from the low bits up.
 final class TwoBits {
 
   private static final int SUPER = 256;

@@ -6,21 +6,21 @@ import static smelt.formats.ggml.Layouts.U16;
 import java.lang.foreign.MemorySegment;
 import smelt.formats.gguf.GgmlType;
 
-/// `IQ4_NL` and `IQ4_XS`: codes of four bits that stand for the numbers of [#LEVELS], which are finer
-/// near zero.
+/// `IQ4_NL` and `IQ4_XS`: codes of four bits that stand for the numbers of [#LEVELS], which are
+/// finer near zero.
 ///
 /// | type | elements | bytes | element |
 /// |---|---|---|---|
 /// | `IQ4_NL` | 32 | `d` 2, `q` 16 | `d LEVELS[q]` |
 /// | `IQ4_XS` | 256 in groups of 32 | `d` 2, upper bits of `s` 2, lower 4, `q` 128 | `d (s - 32) LEVELS[q]` |
 ///
-/// Each 16 bytes of `q` hold 32 codes, `j` and `j + 16` in byte `j`. The low four bits of `s` of group
-/// `g` are nibble `g`, the upper two lie from bit `2 g` on.
+/// Each 16 bytes of `q` hold 32 codes, `j` and `j + 16` in byte `j`. The low four bits of `s` of
+/// group `g` are nibble `g`, the upper two lie from bit `2 g` on.
 ///
 /// The scale of a group is the best of 16 by weighted squares: the one that makes the element of
-/// largest magnitude 127, then those that make it -134 to -120. Elements are weighed by their squares, or
-/// by their importance times `sqrt(2 s + x^2)`, `s` the mean square of the block. Then every element
-/// is rounded anew with the scale that is stored, before it becomes F16.
+/// largest magnitude 127, then those that make it -134 to -120. Elements are weighed by their
+/// squares, or by their importance times `sqrt(2 s + x^2)`, `s` the mean square of the block. Then
+/// every element is rounded anew with the scale that is stored, before it becomes F16.
 final class UnevenBlocks implements RowQuantizer {
 
   private static final int[] LEVELS = {

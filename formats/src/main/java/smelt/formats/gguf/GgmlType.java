@@ -7,8 +7,8 @@ import java.util.Optional;
 /// elements, and each block has its own bytes: codes, and for the quantized types scales with them.
 ///
 /// Types that end in `_R4` or `_R8` are those of ik_llama.cpp alone: blocks of as many consecutive
-/// rows lie interleaved (`InterleavedRows`), as its kernels for CPUs read them. A row takes the bytes
-/// that it takes in the plain type.
+/// rows lie interleaved (`InterleavedRows`), as its kernels for CPUs read them. A row takes the
+/// bytes that it takes in the plain type.
 ///
 /// Numbers that ggml gave up (4, 5, 31 to 33, 36 to 38) belong to no type: nothing reads such files
 /// any more.

@@ -20,15 +20,15 @@ import java.util.Objects;
 /// | `Q6_K_R4` | d 0:8, s 8:64, upper bits of q 72:256, lower 328:512 |
 ///
 /// - F16 numbers: one a row.
-/// - `Q8_0_R8` and `Q4_0_R8`: bytes in pieces of four, those of all rows together: byte `i` of a row
-///   is number `i / 4 * 32 + 4 r + i % 4`.
-/// - Codes of four bits in super-blocks: of each 32 elements 64 bytes, four pieces of 16; byte `4 r +
-///   i` of a piece has elements `i + LOW` and `i + LOW + 8`, `LOW` being 0, 16, 4 and 20.
+/// - `Q8_0_R8` and `Q4_0_R8`: bytes in pieces of four, those of all rows together: byte `i` of a
+///   row is number `i / 4 * 32 + 4 r + i % 4`.
+/// - Codes of four bits in super-blocks: of each 32 elements 64 bytes, four pieces of 16; byte `4 r
+///   + i` of a piece has elements `i + LOW` and `i + LOW + 8`, `LOW` being 0, 16, 4 and 20.
 /// - The upper bits of `Q6_K_R4`: of each 32 elements 32 bytes, two pieces of 16; byte `4 r + i` of
 ///   piece `h` has elements `16 h + i` and those 8, 4 and 12 behind it, from the lowest bits up.
-/// - Scales of `Q4_K_R4`: sub-block `b` of row `r` is number `t = 4 b + r`; lower four bits of s and
-///   of m in byte `t`, upper two of s and of m in the low half of byte `t`, or for `t` from 16 on in
-///   the high half of byte `t - 16`.
+/// - Scales of `Q4_K_R4`: sub-block `b` of row `r` is number `t = 4 b + r`; lower four bits of s
+///   and of m in byte `t`, upper two of s and of m in the low half of byte `t`, or for `t` from 16
+///   on in the high half of byte `t - 16`.
 /// - Scales of `Q6_K_R4`: byte `8 (b / 2) + 4 (b % 2) + r`.
 public final class InterleavedRows {
 
@@ -179,8 +179,8 @@ public final class InterleavedRows {
     return draft.moves();
   }
 
-  /// Codes of four bits, of which the plain block has `run` in the low nibbles of as many bytes, and
-  /// as many more in the high ones.
+  /// Codes of four bits, of which the plain block has `run` in the low nibbles of as many bytes,
+  /// and as many more in the high ones.
   private static void codes(BitMoves.Draft draft, int r, int plainAt, int run, int groupAt) {
     for (int e = 0; e < 256; e += 32) {
       for (int a = 0; a < 4; a++) {

@@ -1,0 +1,202 @@
+package smelt.calibrate.pass;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalLong;
+import java.util.Random;
+import java.util.TreeMap;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import smelt.calibrate.math.Compute;
+import smelt.calibrate.math.MathKernelSet;
+import smelt.calibrate.observe.CalibrationTable;
+import smelt.calibrate.observe.Coverage;
+import smelt.calibrate.observe.HessianChoice;
+import smelt.calibrate.observe.InputStats;
+import smelt.calibrate.observe.LayerObserver;
+import smelt.calibrate.observe.Site;
+import smelt.calibrate.observe.TableIndex;
+import smelt.formats.Checkout;
+import smelt.formats.checkpoint.Checkpoint;
+import smelt.formats.codec.KernelSet;
+import smelt.formats.files.Sha256;
+import smelt.formats.source.ModelSource;
+import smelt.formats.source.ModelSources;
+
+class CalibrationTest {
+
+  private static final Path MODEL = Checkout.root().resolve("samples/tiny-deepseek-v3");
+  private static final LayerObserver.Options ALL =
+      new LayerObserver.Options(HessianChoice.ALL, 20);
+
+  @TempDir private Path folder;
+
+  private static final class Stopped extends RuntimeException {
+    private static final long serialVersionUID = 1;
+  }
+
+  /// Stops a run at its nth look, or never.
+  @SuppressWarnings("ArrayRecordComponent")
+  private record Stopping(int[] looks, int last) implements Calibration.Watcher {
+    @Override
+    public void starts(long bytes, long steps) {}
+
+    @Override
+    public void read(long bytes) {}
+
+    @Override
+    public void stepDone() {}
+
+    @Override
+    public void check() {
+      if (looks[0]++ == last) {
+        throw new Stopped();
+      }
+    }
+  }
+
+  private static final Stopping NEVER = new Stopping(new int[1], Integer.MAX_VALUE);
+
+  private static Calibration.Text text(long seed) {
+    Random random = new Random(seed);
+    List<int[]> sequences =
+        Stream.generate(() -> random.ints(25, 0, 1536).toArray()).limit(8).toList();
+    return new Calibration.Text(
+        sequences, List.of(new TableIndex.CorpusFile("text", Long.toString(seed))), 25);
+  }
+
+  private record Setup(int threads, OptionalLong memory, LayerObserver.Options options) {
+    static final Setup PLAIN = new Setup(2, OptionalLong.empty(), ALL);
+  }
+
+  private static Calibration.Result run(
+      Path out, Setup setup, Calibration.Text text, Calibration.Watcher watcher)
+      throws IOException {
+    try (ModelSource source = ModelSources.open(MODEL);
+        Compute compute =
+            Compute.steady(
+                MathKernelSet.choose("auto"), KernelSet.choose("auto"), setup.threads())) {
+      Checkpoint checkpoint = Checkpoint.open(source);
+      CalibratePlan plan =
+          CalibratePlan.of(
+              new CalibratePlan.Work(
+                  checkpoint, text.tokens(), text.longest(), setup.options(), compute, 0),
+              setup.memory());
+      Calibration calibration =
+          new Calibration(
+              new Calibration.Model(source, checkpoint),
+              text,
+              setup.options(),
+              plan,
+              compute,
+              watcher,
+              "test");
+      Files.createDirectories(out.resolve(".smelt"));
+      return calibration.run(out, out.resolve(".smelt"));
+    }
+  }
+
+  private static Map<String, String> digests(Path out) throws IOException {
+    Map<String, String> digests = new TreeMap<>();
+    try (Stream<Path> files = Files.walk(out)) {
+      for (Path file : files.filter(Files::isRegularFile).toList()) {
+        if (!out.relativize(file).startsWith(".smelt")) {
+          digests.put(out.relativize(file).toString(), Sha256.hex(Files.readAllBytes(file)));
+        }
+      }
+    }
+    return digests;
+  }
+
+  @Test
+  void threadsAndMemoryDoNotChangeAByte() throws IOException {
+    Calibration.Result plain = run(folder.resolve("a"), Setup.PLAIN, text(1), NEVER);
+    Calibration.Result small =
+        run(folder.resolve("b"), new Setup(3, OptionalLong.of(1), ALL), text(1), NEVER);
+    assertThat(digests(folder.resolve("b"))).isEqualTo(digests(folder.resolve("a")));
+    assertThat(small.bytesRead()).isEqualTo(plain.bytesRead());
+    CalibrationTable.open(folder.resolve("a")).requireIntact();
+  }
+
+  @Test
+  void readsNoMoreThanTheModel() throws IOException {
+    Calibration.Result result =
+        run(folder, new Setup(2, OptionalLong.of(1), ALL), text(1), NEVER);
+    try (ModelSource source = ModelSources.open(MODEL)) {
+      long model = Checkpoint.open(source).tensorBytes();
+      System.out.printf("%d bytes read of %d%n", result.bytesRead(), model);
+      assertThat(result.bytesRead()).isLessThanOrEqualTo(model * 102 / 100);
+    }
+  }
+
+  @Test
+  void goesOnBehindTheLastFinishedLayerWhereverItWasStopped() throws IOException {
+    var _ = run(folder.resolve("whole"), Setup.PLAIN, text(1), NEVER);
+    Map<String, String> expected = digests(folder.resolve("whole"));
+    int[] looks = new int[1];
+    var _ = run(folder.resolve("counted"), Setup.PLAIN, text(1), new Stopping(looks, -1));
+    Path out = folder.resolve("stopped");
+    int stops = 0;
+    int keptMost = 0;
+    for (int last = 3; last < looks[0]; last += looks[0] / 9) {
+      Path one = out.resolve("" + last);
+      Stopping stopping = new Stopping(new int[1], last);
+      assertThatThrownBy(() -> run(one, Setup.PLAIN, text(1), stopping))
+          .isInstanceOf(Stopped.class);
+      assertThat(one.resolve(TableIndex.FILE)).doesNotExist();
+      Calibration.Result result = run(one, Setup.PLAIN, text(1), NEVER);
+      assertThat(digests(one)).as("stopped at look %d", last).isEqualTo(expected);
+      keptMost = Math.max(keptMost, result.layersKept());
+      stops++;
+    }
+    System.out.printf("stopped at %d of %d looks; up to %d layers kept%n", stops, looks[0], keptMost);
+    assertThat(stops).isGreaterThanOrEqualTo(9);
+    assertThat(keptMost).isGreaterThanOrEqualTo(3);
+  }
+
+  @Test
+  void doesNotGoOnWithLayersOfAnotherText() throws IOException {
+    Stopping stopping = new Stopping(new int[1], 200);
+    assertThatThrownBy(() -> run(folder, Setup.PLAIN, text(1), stopping))
+        .isInstanceOf(Stopped.class);
+    assertThat(run(folder, Setup.PLAIN, text(2), NEVER).layersKept()).isZero();
+    var _ = run(folder.resolve("fresh"), Setup.PLAIN, text(2), NEVER);
+    Map<String, String> all = digests(folder);
+    all.keySet().removeIf(name -> name.startsWith("fresh"));
+    assertThat(all).isEqualTo(digests(folder.resolve("fresh")));
+  }
+
+  @Test
+  void givesStarvedExpertsTheNearestTokensForTheirDownAlone() throws IOException {
+    Calibration.Result result = run(folder, Setup.PLAIN, text(1), NEVER);
+    CalibrationTable table = CalibrationTable.open(folder);
+    int forced = 0;
+    for (int layer = 1; layer < result.index().model().layers(); layer++) {
+      Coverage coverage = table.coverage(layer);
+      for (int e = 0; e < coverage.experts().size(); e++) {
+        Coverage.Expert expert = coverage.experts().get(e);
+        long missing = Math.max(0, 20 - expert.tokens());
+        assertThat(expert.forced()).isEqualTo(missing);
+        assertThat(expert.down())
+            .isEqualTo(missing > 0 ? Coverage.Source.FORCED : Coverage.Source.OWN);
+        assertThat(tokens(table, new Site.ExpertDown(layer, e)))
+            .isEqualTo(expert.tokens() + missing);
+        assertThat(tokens(table, new Site.ExpertInput(layer, e))).isEqualTo(expert.tokens());
+        forced += missing > 0 ? 1 : 0;
+      }
+    }
+    assertThat(forced).as("starved experts").isPositive();
+    assertThat(result.index().cost().forced()).isPositive();
+  }
+
+  private static long tokens(CalibrationTable table, Site site) throws IOException {
+    return table.stats(site).map(InputStats::tokens).orElse(0L);
+  }
+}
