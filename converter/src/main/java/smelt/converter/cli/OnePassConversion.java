@@ -49,6 +49,7 @@ record OnePassConversion(
             plan,
             checkpoint,
             texts.sequences(),
+            options.floor(),
             target -> request(target, texts.evaluation()),
             new Verification.About(texts.corpora(), Version.text(), options.commandLine()));
     MemoryPlan memory =
@@ -58,7 +59,7 @@ record OnePassConversion(
       PassPlan.Tools tools =
           new PassPlan.Tools(
               new Verification.Tools(kernels, compute), SolveKernelSet.choose(set));
-      PassMemory planned = pass.memory(memory, output, tools);
+      PassMemory planned = pass.memory(memory, output, tools, run.memory());
       planned.requireWithin(run.memory());
       tell(pass, texts);
       Map<String, QualityReport> reports =
@@ -68,7 +69,9 @@ record OnePassConversion(
               new Execution.Memory(memory, planned.peak()),
               output,
               watched,
-              (folder, stop, progress) -> pass.run(source, folder, memory, tools, stop, progress));
+              (folder, stop, progress) ->
+                  pass.run(
+                      source, folder, memory, planned.scratch(), tools, stop, progress));
       write(reports);
       return reports.values().stream().allMatch(report -> report.verdict().passed());
     }

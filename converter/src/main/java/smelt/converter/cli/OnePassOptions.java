@@ -27,9 +27,19 @@ final class OnePassOptions {
   @Option(
       names = "--tokens",
       paramLabel = "N",
-      defaultValue = "16384",
+      defaultValue = "131072",
       description = "Tokens to calibrate with, at most (default ${DEFAULT-VALUE}).")
   private long tokens;
+
+  @Option(
+      names = "--floor",
+      paramLabel = "N",
+      defaultValue = "128",
+      description = {
+        "An expert with fewer tokens is also run on those that came closest to being routed to it,",
+        "for its down projection alone (default ${DEFAULT-VALUE}; 0 for never)."
+      })
+  private int floor;
 
   @Option(
       names = "--verify",
@@ -76,6 +86,9 @@ final class OnePassOptions {
     if (!verify && (!eval.isEmpty() || verdicts != null)) {
       throw refuse("--eval and --verdicts are for --verify");
     }
+    if (floor < 0) {
+      throw refuse("--floor " + floor + ": at least 0");
+    }
     if (tokens < 2 || evalTokens < 2 || (length != null && length < 2)) {
       throw refuse("--tokens, --eval-tokens and --sequence-length are at least 2");
     }
@@ -91,6 +104,10 @@ final class OnePassOptions {
 
   long tokens() {
     return tokens;
+  }
+
+  int floor() {
+    return floor;
   }
 
   boolean verify() {

@@ -57,6 +57,24 @@ final class FirstTokens implements Observer {
   }
 
   @Override
+  public void scored(int layer, long token, float[] scores, Routing routing) throws IOException {
+    if (token < tokens) {
+      observer.scored(layer, token, scores, routing);
+    }
+  }
+
+  /// Only tokens that were shown are asked for.
+  @Override
+  public int[] further(int layer, int expert) {
+    return observer.further(layer, expert);
+  }
+
+  @Override
+  public void further(Weight down, Matrix x) throws IOException {
+    observer.further(down, x);
+  }
+
+  @Override
   public void done(List<Weight> weights) throws IOException {
     observer.done(weights);
   }

@@ -77,6 +77,7 @@ public final class OnePass implements AutoCloseable {
   private final Map<Part, List<Weight>> left = new LinkedHashMap<>();
   private final Arena arena = Arena.ofShared();
   private final TokenBatch batch;
+  private final Matrix sum;
 
   /// How inputs are observed.
   ///
@@ -85,7 +86,7 @@ public final class OnePass implements AutoCloseable {
       LayerStatistics statistics, LayerObserver.Options options, Compute compute) {}
 
   /// @param held the source
-  /// @param scratchBytes of the source's model: enough for all tokens at once
+  /// @param scratchBytes of the source's model, enough to hold a part of a layer
   OnePass(
       Checkpoint checkpoint,
       HeldParts held,
@@ -101,6 +102,7 @@ public final class OnePass implements AutoCloseable {
     this.conversion = conversion;
     source = ReferenceModel.open(checkpoint, held, compute, scratchBytes);
     batch = TokenBatch.of(arena, texts.all(), source.spec().hidden());
+    sum = Matrix.zeros(arena, batch.tokens(), source.spec().hidden());
     for (Weight weight : checkpoint.weights()) {
       left.computeIfAbsent(Part.of(weight), _ -> new ArrayList<>()).add(weight);
     }
@@ -141,7 +143,7 @@ public final class OnePass implements AutoCloseable {
     targets.forEach(FollowedTarget::beforeLayer);
     Optional<Routing> chosen;
     try (Watch watch = new Watch(layer)) {
-      chosen = source.layer(layer, batch, LayerOptions.observed(watch.observer()));
+      chosen = source.layerOnce(layer, batch, sum, LayerOptions.observed(watch));
       for (Part part : List.copyOf(left.keySet())) {
         if (Part.layer(part).orElse(-1) == layer) {
           convert(part);
@@ -157,13 +159,8 @@ public final class OnePass implements AutoCloseable {
   private void head(int layers) throws IOException {
     source.norm(batch);
     convert(weights(new TensorRole.FinalNorm()));
-    List<Weight> head = weights(new TensorRole.Head());
     try (Watch watch = new Watch(layers)) {
-      if (!head.isEmpty()) {
-        watch.observer().input(head, batch.hidden());
-        watch.observer().done(head);
-      }
-      convert(head);
+      source.showHead(batch.hidden(), watch);
     }
     for (FollowedTarget target : targets) {
       target.head();
@@ -214,12 +211,9 @@ public final class OnePass implements AutoCloseable {
           found.isPresent() ? new FirstTokens(found.get(), tokens) : Observer.NONE;
     }
 
-    Observer observer() {
-      return this;
-    }
-
     @Override
     public void input(List<Weight> weights, Matrix x) throws IOException {
+      conversion.requireGoingOn();
       shown.input(weights, x);
     }
 
@@ -228,6 +222,23 @@ public final class OnePass implements AutoCloseable {
         int layer, Matrix input, long firstToken, Routing routing)
         throws IOException {
       shown.routed(layer, input, firstToken, routing);
+    }
+
+    @Override
+    public void scored(int layer, long token, float[] scores, Routing routing)
+        throws IOException {
+      shown.scored(layer, token, scores, routing);
+    }
+
+    @Override
+    public int[] further(int layer, int expert) {
+      return shown.further(layer, expert);
+    }
+
+    @Override
+    public void further(Weight down, Matrix x) throws IOException {
+      conversion.requireGoingOn();
+      shown.further(down, x);
     }
 
     @Override

@@ -1,26 +1,17 @@
 package smelt.converter.onepass;
 
 import java.util.Collection;
-import java.util.HashMap;
-import java.util.HashSet;
 import java.util.List;
-import java.util.Map;
-import java.util.Optional;
 import java.util.OptionalLong;
-import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import smelt.calibrate.math.Matrix;
 import smelt.calibrate.model.ModelSpec;
-import smelt.calibrate.model.ReferenceModel;
-import smelt.calibrate.observe.HessianChoice;
-import smelt.calibrate.observe.LayerObserver;
-import smelt.calibrate.observe.Site;
+import smelt.calibrate.pass.CalibratePlan;
 import smelt.converter.ByteSize;
 import smelt.converter.RefusedException;
 import smelt.converter.run.MemoryPlan;
 import smelt.formats.checkpoint.Checkpoint;
-import smelt.formats.checkpoint.Weight;
 import smelt.verify.inference.VerifyPlan;
 
 /// How much anonymous memory one pass takes at most, known before it starts.
@@ -30,57 +21,55 @@ import smelt.verify.inference.VerifyPlan;
 /// | `conversion` | what a conversion takes by itself, tuning included |
 /// | `model` | code and heap for running models and judging them |
 /// | `held` | the largest part of the source, and the largest rest of a layer |
-/// | `scratch` | of the source's model, for all tokens at once |
-/// | `hidden` | hidden states of all tokens, and which experts a layer chose for them |
+/// | `scratch` | of the source's model, which holds a part too, and of operations on matrices |
+/// | `hidden` | hidden states of all tokens, twice |
+/// | `text` | token ids, and which experts a layer chose for them |
 /// | `observed` | what is seen in a layer, second moments where they are needed |
 /// | `verification` | of all targets that are verified, as if each was alone |
 ///
 /// @param parts bytes by their names
-public record PassMemory(SortedMap<String, Long> parts) {
+/// @param scratch bytes of the source's model
+public record PassMemory(SortedMap<String, Long> parts, long scratch) {
 
   /// Code for running models and for text, beside what a conversion has.
   private static final long MODEL_BYTES = 64L << 20;
 
   private static final long RESERVE_PERCENT = 6;
 
-  /// Rows of a product of second moments, and tokens that it is over.
-  private static final long MOMENT_BLOCK = 768;
-
-  /// Bytes of a channel: two extremes and a sum of squares.
-  private static final long BYTES_PER_CHANNEL = 16;
-
-  private static final long HISTOGRAM_BYTES = 1L << 16;
-
-  /// @param observed how inputs are observed; empty where they are not
+  /// What is known of the work before it starts.
+  ///
+  /// @param conversion what the conversion takes by itself
+  /// @param source the source, its texts, and how it is observed
   /// @param verified plans of the targets that are verified
-  static PassMemory of(
-      MemoryPlan conversion,
-      Checkpoint checkpoint,
-      OnePass.Texts texts,
-      Optional<LayerObserver.Options> observed,
-      Collection<VerifyPlan> verified) {
-    ModelSpec spec = ModelSpec.of(checkpoint);
+  record Work(
+      MemoryPlan conversion, CalibratePlan.Work source, Collection<VerifyPlan> verified) {}
+
+  /// The plan with the most tokens in work at a time that fits; the smallest if none does.
+  ///
+  /// @param budget bytes that the run may take; empty for no limit
+  static PassMemory of(Work work, OptionalLong budget) {
     SortedMap<String, Long> parts = new TreeMap<>();
-    parts.put("conversion", conversion.peak());
+    Checkpoint checkpoint = work.source().checkpoint();
+    long hidden = ModelSpec.of(checkpoint).hidden();
+    parts.put("conversion", work.conversion().peak());
     parts.put("model", MODEL_BYTES);
     parts.put("held", HeldParts.bytes(checkpoint));
-    parts.put("scratch", scratch(checkpoint, texts));
-    parts.put(
-        "hidden",
-        Matrix.bytes(texts.tokens(), spec.hidden())
-            + 2 * ReferenceModel.routingBytes(spec, texts.tokens()));
-    parts.put("observed", observed.map(how -> observed(checkpoint, spec, how)).orElse(0L));
+    parts.put("hidden", 2 * Matrix.bytes(work.source().tokens(), hidden));
     parts.put(
         "verification",
-        verified.stream().mapToLong(PassMemory::bytes).reduce(0, Math::addExact));
-    long sum = parts.values().stream().mapToLong(Long::longValue).reduce(0, Math::addExact);
-    parts.put("reserve", sum / 100 * RESERVE_PERCENT);
-    return new PassMemory(parts);
-  }
-
-  /// Scratch memory of the source's model.
-  static long scratch(Checkpoint checkpoint, OnePass.Texts texts) {
-    return ReferenceModel.fullScratch(checkpoint, texts.tokens(), texts.longest());
+        work.verified().stream().mapToLong(PassMemory::bytes).reduce(0, Math::addExact));
+    long fixed = sum(parts) / 100 * (100 + RESERVE_PERCENT);
+    CalibratePlan source =
+        CalibratePlan.of(
+            work.source(),
+            budget.isPresent()
+                ? OptionalLong.of(Math.max(0, budget.getAsLong() - fixed))
+                : OptionalLong.empty());
+    parts.put("scratch", source.parts().get("scratch"));
+    parts.put("text", source.parts().get("text"));
+    parts.put("observed", source.parts().get("statistics") + source.parts().get("hessians"));
+    parts.put("reserve", sum(parts) / 100 * RESERVE_PERCENT);
+    return new PassMemory(parts, source.scratch());
   }
 
   /// A verification's memory without the program, which is counted once.
@@ -88,43 +77,13 @@ public record PassMemory(SortedMap<String, Long> parts) {
     return plan.peak() - plan.parts().get("program");
   }
 
-  private static long observed(
-      Checkpoint checkpoint, ModelSpec spec, LayerObserver.Options options) {
-    Map<Integer, Long> sums = new HashMap<>();
-    Map<Part, Long> moments = new HashMap<>();
-    Map<Integer, Long> pools = new HashMap<>();
-    Set<Site> seen = new HashSet<>();
-    for (Weight weight : checkpoint.weights()) {
-      Optional<Site> site = Site.of(weight.role(), spec.layerCount()).filter(seen::add);
-      if (site.isEmpty()) {
-        continue;
-      }
-      long channels = weight.shape().dim(1);
-      sums.merge(
-          site.get().layer(), BYTES_PER_CHANNEL * channels + HISTOGRAM_BYTES, Long::sum);
-      if (options.hessians() != HessianChoice.NONE) {
-        if (site.get() instanceof Site.FeedForwardInput) {
-          pools.merge(site.get().layer(), momentBytes(channels), Long::sum);
-        } else {
-          moments.merge(Part.of(weight), momentBytes(channels), Long::sum);
-        }
-      }
-    }
-    return most(sums.values()) + most(moments.values()) + most(pools.values());
-  }
-
-  private static long momentBytes(long channels) {
-    return Double.BYTES * Math.multiplyExact(channels, channels + 1) / 2
-        + Matrix.bytes(MOMENT_BLOCK, channels);
-  }
-
-  private static long most(Collection<Long> values) {
-    return values.stream().mapToLong(Long::longValue).max().orElse(0);
+  private static long sum(SortedMap<String, Long> parts) {
+    return parts.values().stream().mapToLong(Long::longValue).reduce(0, Math::addExact);
   }
 
   /// Bytes at most.
   public long peak() {
-    return parts.values().stream().mapToLong(Long::longValue).reduce(0, Math::addExact);
+    return sum(parts);
   }
 
   /// @throws RefusedException if it is more than the run may take

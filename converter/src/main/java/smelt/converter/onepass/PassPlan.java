@@ -5,9 +5,11 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 import smelt.calibrate.math.Compute;
 import smelt.calibrate.observe.HessianChoice;
 import smelt.calibrate.observe.LayerObserver;
+import smelt.calibrate.pass.CalibratePlan;
 import smelt.calibrate.smooth.Pair;
 import smelt.calibrate.solve.SolveKernels;
 import smelt.converter.plan.Job;
@@ -37,17 +39,16 @@ import smelt.verify.inference.VerifyPlan;
 /// @param plan of the conversion
 /// @param checkpoint the plan's source
 /// @param texts what goes through the model
+/// @param floor an expert that fewer tokens come to is also run on those that came closest
 /// @param about what reports say of the run
 /// @param verdict how the targets are judged; its sequences are those of `texts`
 public record PassPlan(
     Plan plan,
     Checkpoint checkpoint,
     OnePass.Texts texts,
+    int floor,
     Verdicts verdict,
     Verification.About about) {
-
-  /// An expert with fewer tokens is said to borrow.
-  private static final long FLOOR = LayerObserver.Options.PLAIN.floor();
 
   /// How targets are judged.
   @FunctionalInterface
@@ -99,7 +100,7 @@ public record PassPlan(
         plan.targets().stream().anyMatch(t -> t.spec().calibrated().needsHessians());
     return isObserved()
         ? Optional.of(
-            new LayerObserver.Options(moments ? HessianChoice.ALL : HessianChoice.NONE, FLOOR))
+            new LayerObserver.Options(moments ? HessianChoice.ALL : HessianChoice.NONE, floor))
         : Optional.empty();
   }
 
@@ -154,12 +155,22 @@ public record PassPlan(
   ///
   /// @param conversion what the conversion takes
   /// @param output where targets will lie
-  public PassMemory memory(MemoryPlan conversion, Path output, Tools tools) throws IOException {
+  /// @param budget bytes that the run may take; empty for no limit
+  public PassMemory memory(
+      MemoryPlan conversion, Path output, Tools tools, OptionalLong budget) throws IOException {
     List<VerifyPlan> plans = new ArrayList<>();
     for (FollowedTarget.Setting setting : settings(output)) {
       plans.add(setting.plan(checkpoint, tools.verify()));
     }
-    return PassMemory.of(conversion, checkpoint, texts, observed(), plans);
+    CalibratePlan.Work source =
+        new CalibratePlan.Work(
+            checkpoint,
+            texts.tokens(),
+            texts.longest(),
+            observed().orElse(LayerObserver.Options.PLAIN),
+            tools.compute(),
+            0);
+    return PassMemory.of(new PassMemory.Work(conversion, source, plans), budget);
   }
 
   /// Bytes that tuning takes with so many threads.
@@ -170,10 +181,13 @@ public record PassPlan(
   /// Carries it out; the output is not published yet.
   ///
   /// @param source the plan's
+  /// @param memory what the conversion takes
+  /// @param scratch bytes of the source's model, see [PassMemory#scratch]
   public OnePass.Result run(
       ModelSource source,
       OutputFolder output,
       MemoryPlan memory,
+      long scratch,
       Tools tools,
       StopSignal stop,
       Progress progress)
@@ -195,7 +209,7 @@ public record PassPlan(
                 checkpoint,
                 held,
                 texts,
-                PassMemory.scratch(checkpoint, texts),
+                scratch,
                 observed()
                     .map(how -> new OnePass.Observation(statistics, how, tools.compute())),
                 conversion,

@@ -1,13 +1,11 @@
 package smelt.converter.onepass;
 
+import static org.assertj.core.api.Assertions.assertThat;
+
 import java.io.IOException;
-import java.lang.foreign.Arena;
-import java.lang.foreign.SegmentAllocator;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
@@ -15,15 +13,11 @@ import java.util.Random;
 import java.util.stream.IntStream;
 import smelt.calibrate.math.Compute;
 import smelt.calibrate.math.MathKernelSet;
-import smelt.calibrate.model.LayerOptions;
-import smelt.calibrate.model.ModelSpec;
-import smelt.calibrate.model.ReferenceModel;
-import smelt.calibrate.model.TokenBatch;
-import smelt.calibrate.observe.Hessian;
+import smelt.calibrate.observe.CalibrationTable;
 import smelt.calibrate.observe.HessianChoice;
-import smelt.calibrate.observe.InputStats;
 import smelt.calibrate.observe.LayerObserver;
-import smelt.calibrate.observe.Site;
+import smelt.calibrate.pass.CalibratePlan;
+import smelt.calibrate.pass.Calibration;
 import smelt.calibrate.solve.SolveKernelSet;
 import smelt.converter.plan.Plan;
 import smelt.converter.plan.Planner;
@@ -33,11 +27,10 @@ import smelt.converter.run.Conversion;
 import smelt.converter.run.MemoryPlan;
 import smelt.converter.run.OutputFolder;
 import smelt.converter.run.StopSignal;
+import smelt.converter.run.TableFolder;
 import smelt.converter.tuning.CalibratedTuning;
 import smelt.converter.tuning.Statistics;
 import smelt.formats.checkpoint.Checkpoint;
-import smelt.formats.checkpoint.TensorRole;
-import smelt.formats.checkpoint.Weight;
 import smelt.formats.codec.KernelSet;
 import smelt.formats.codec.Kernels;
 import smelt.formats.source.ModelSource;
@@ -53,6 +46,7 @@ import smelt.verify.quality.Units;
 record PassRun(Recipe recipe, OnePass.Texts texts) {
 
   private static final int THREADS = 2;
+  private static final int FLOOR = 16;
   private static final Kernels KERNELS = KernelSet.choose("auto");
   static final Verification.About ABOUT = new Verification.About(List.of("text"), "test", "test");
 
@@ -89,7 +83,7 @@ record PassRun(Recipe recipe, OnePass.Texts texts) {
   }
 
   PassPlan pass(ModelSource source, Checkpoint checkpoint) throws IOException {
-    return new PassPlan(plan(source, checkpoint), checkpoint, texts, _ -> request(), ABOUT);
+    return new PassPlan(plan(source, checkpoint), checkpoint, texts, FLOOR, _ -> request(), ABOUT);
   }
 
   /// Does it in one pass.
@@ -102,8 +96,9 @@ record PassRun(Recipe recipe, OnePass.Texts texts) {
       PassPlan.Tools tools =
           new PassPlan.Tools(
               new Verification.Tools(KERNELS, compute), SolveKernelSet.choose("auto"));
+      long scratch = pass.memory(memory, out, tools, OptionalLong.empty()).scratch();
       OnePass.Result result =
-          pass.run(source, folder, memory, tools, new StopSignal(), Progress.silent());
+          pass.run(source, folder, memory, scratch, tools, new StopSignal(), Progress.silent());
       folder.publish();
       return result;
     }
@@ -115,13 +110,19 @@ record PassRun(Recipe recipe, OnePass.Texts texts) {
         Compute compute = compute()) {
       Checkpoint checkpoint = Checkpoint.open(source);
       Plan plan = plan(source, checkpoint);
-      try (Seen seen = Seen.of(source, checkpoint, texts.calibration(), compute);
-          CalibratedTuning tuning =
+      Path table =
+          table(
+              source,
+              checkpoint,
+              texts.calibration(),
+              compute,
+              out.resolveSibling(out.getFileName() + "-table"));
+      try (CalibratedTuning tuning =
               new CalibratedTuning(
                   plan,
                   checkpoint,
                   source,
-                  seen,
+                  Statistics.of(CalibrationTable.open(table)),
                   new CalibratedTuning.Tools(KERNELS, SolveKernelSet.choose("auto"), compute));
           OutputFolder folder = OutputFolder.open(out, plan, source)) {
         MemoryPlan memory =
@@ -183,58 +184,41 @@ record PassRun(Recipe recipe, OnePass.Texts texts) {
     }
   }
 
-  /// What was seen in all layers of a model.
-  private record Seen(Map<Integer, LayerObserver> layers) implements Statistics, AutoCloseable {
+  private static Path table(
+      ModelSource source, Checkpoint checkpoint, List<int[]> texts, Compute compute, Path folder)
+      throws IOException {
+    Calibration.Text text = new Calibration.Text(texts, List.of(), 512);
+    LayerObserver.Options options = new LayerObserver.Options(HessianChoice.ALL, FLOOR);
+    CalibratePlan plan =
+        CalibratePlan.of(
+            new CalibratePlan.Work(
+                checkpoint, text.tokens(), text.longest(), options, compute, 0),
+            OptionalLong.empty());
+    Calibration calibration =
+        new Calibration(
+            new Calibration.Model(source, checkpoint),
+            text,
+            options,
+            plan,
+            compute,
+            new Calibration.Watcher() {
+              @Override
+              public void starts(long bytes, long steps) {}
 
-    static Seen of(
-        ModelSource source, Checkpoint checkpoint, List<int[]> texts, Compute compute)
-        throws IOException {
-      Map<Integer, LayerObserver> layers = new HashMap<>();
-      ModelSpec spec = ModelSpec.of(checkpoint);
-      LayerObserver.Options options = new LayerObserver.Options(HessianChoice.ALL, 128);
-      try (Arena arena = Arena.ofShared();
-          ReferenceModel model =
-              ReferenceModel.open(checkpoint, source, compute, 64L << 20)) {
-        TokenBatch batch = TokenBatch.of(arena, texts, spec.hidden());
-        model.embed(batch);
-        for (int layer = 0; layer < spec.layerCount(); layer++) {
-          layers.put(layer, observer(spec, layer, options, compute));
-          model.layer(layer, batch, LayerOptions.observed(layers.get(layer)));
-        }
-        model.norm(batch);
-        layers.put(spec.layerCount(), observer(spec, spec.layerCount(), options, compute));
-        for (Weight weight : checkpoint.weights()) {
-          if (weight.role() instanceof TensorRole.Head) {
-            layers.get(spec.layerCount()).input(List.of(weight), batch.hidden());
-          }
-        }
-      }
-      return new Seen(layers);
-    }
+              @Override
+              public void read(long bytes) {}
 
-    private static LayerObserver observer(
-        ModelSpec spec, int layer, LayerObserver.Options options, Compute compute) {
-      return new LayerObserver(spec, layer, options, compute, LayerObserver.Listener.NONE);
-    }
+              @Override
+              public void stepDone() {}
 
-    @Override
-    public synchronized Optional<InputStats> stats(Site site) {
-      return layers.get(site.layer()).stats(site);
+              @Override
+              public void check() {}
+            },
+            "test");
+    try (TableFolder table = TableFolder.open(folder, calibration::made)) {
+      assertThat(calibration.run(folder, table.work()).layersKept()).isZero();
+      table.finish();
     }
-
-    @Override
-    public OptionalInt channels(Site site) {
-      return stats(site).map(seen -> OptionalInt.of(seen.channels())).orElse(OptionalInt.empty());
-    }
-
-    @Override
-    public synchronized Optional<Hessian> hessian(Site site, SegmentAllocator memory) {
-      return layers.get(site.layer()).hessian(site, memory);
-    }
-
-    @Override
-    public void close() {
-      layers.values().forEach(LayerObserver::close);
-    }
+    return folder;
   }
 }
