@@ -44,7 +44,7 @@ sealed interface Part {
       case TensorRole.AttentionBias(int layer, _) -> new Attention(layer);
       case TensorRole.Indexer(int layer, _) -> new Attention(layer);
       case TensorRole.Norm(int layer) ->
-          isOfAttention(weight.name(), layer) ? new Attention(layer) : new Rest(layer);
+          isOfAttention(weight.name()) ? new Attention(layer) : new Rest(layer);
       case TensorRole.DenseMlp(int layer, _) -> new Dense(layer);
       case TensorRole.SharedExpert(int layer, _) -> new Shared(layer);
       case TensorRole.RoutedExpert(int layer, int expert, _) -> new Expert(layer, expert);
@@ -59,8 +59,7 @@ sealed interface Part {
     };
   }
 
-  private static boolean isOfAttention(String name, int layer) {
-    String inLayer = name.substring(name.indexOf("layers." + layer + ".") + 8);
-    return inLayer.contains("input_layernorm") || inLayer.contains("self_attn.");
+  private static boolean isOfAttention(String name) {
+    return name.contains(".input_layernorm.") || name.contains(".self_attn.");
   }
 }
