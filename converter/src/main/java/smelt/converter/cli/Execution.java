@@ -23,7 +23,6 @@ import smelt.converter.run.MemoryPlan;
 import smelt.converter.run.Offload;
 import smelt.converter.run.OutputFolder;
 import smelt.converter.run.StopSignal;
-import smelt.converter.tuning.Tuning;
 import smelt.formats.codec.Kernels;
 import smelt.formats.source.ModelSource;
 import smelt.verify.quality.QualityReport;
@@ -100,8 +99,7 @@ final class Execution {
         CalibratedPlan.Opened tuning = CalibratedPlan.open(calibrated, kernels, memory.threads())) {
       begin(output, folder, offload, memory);
       LaunchNotes.of(plan).forEach(terminal::message);
-      Conversion.Means means =
-          new Conversion.Means(kernels, offload.transcoder(), tuning.tuning());
+      Conversion.Means means = new Conversion.Means(kernels, offload.transcoder(), tuning.tuning());
       Conversion.Result result = convert(source, plan, folder, means, memory);
       folder.publish();
       double seconds = (System.nanoTime() - start) / 1e9;
@@ -127,8 +125,7 @@ final class Execution {
   /// Converts in one pass.
   @FunctionalInterface
   interface Pass {
-    OnePass.Result run(OutputFolder folder, StopSignal stop, Progress progress)
-        throws IOException;
+    OnePass.Result run(OutputFolder folder, StopSignal stop, Progress progress) throws IOException;
   }
 
   /// Runs a plan to its end in one pass that calibrates and verifies too.
@@ -136,12 +133,7 @@ final class Execution {
   /// @param watched measures from before the source was opened
   /// @return the verdicts by target
   Map<String, QualityReport> carryOut(
-      ModelSource source,
-      Plan plan,
-      Memory memory,
-      Path output,
-      AnonymousMemory watched,
-      Pass pass)
+      ModelSource source, Plan plan, Memory memory, Path output, AnonymousMemory watched, Pass pass)
       throws IOException {
     DiskSpace.require(plan, output);
     device.requireProcessor("one pass");
@@ -199,17 +191,12 @@ final class Execution {
   }
 
   private Conversion.Result convert(
-      ModelSource source,
-      Plan plan,
-      OutputFolder folder,
-      Conversion.Means means,
-      MemoryPlan memory)
+      ModelSource source, Plan plan, OutputFolder folder, Conversion.Means means, MemoryPlan memory)
       throws IOException, InterruptedException {
     List<Integer> order = IntStream.range(0, plan.units().size()).boxed().toList();
     try (Progress progress = quiet.progress(terminal, command)) {
       startProgress(progress, plan, folder);
-      return Conversion.run(
-          source, plan, folder, means, memory, stop, progress, order);
+      return Conversion.run(source, plan, folder, means, memory, stop, progress, order);
     }
   }
 
@@ -282,8 +269,8 @@ final class Execution {
       ObjectNode verdicts = node.putObject("verdicts");
       summary
           .verdicts()
-          .forEach((name, report) ->
-              verdicts.put(name, report.verdict().passed() ? "pass" : "fail"));
+          .forEach(
+              (name, report) -> verdicts.put(name, report.verdict().passed() ? "pass" : "fail"));
     }
     return node;
   }

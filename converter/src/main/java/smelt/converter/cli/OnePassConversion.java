@@ -52,13 +52,11 @@ record OnePassConversion(
             options.floor(),
             target -> request(target, texts.evaluation()),
             new Verification.About(texts.corpora(), Version.text(), options.commandLine()));
-    MemoryPlan memory =
-        MemoryPlan.of(plan, run.threads(), run.memory(), pass::tuningBytes);
+    MemoryPlan memory = MemoryPlan.of(plan, run.threads(), run.memory(), pass::tuningBytes);
     String set = kernels.name().equals("scalar") ? "scalar" : "vector";
     try (Compute compute = Compute.steady(MathKernelSet.choose(set), kernels, memory.threads())) {
       PassPlan.Tools tools =
-          new PassPlan.Tools(
-              new Verification.Tools(kernels, compute), SolveKernelSet.choose(set));
+          new PassPlan.Tools(new Verification.Tools(kernels, compute), SolveKernelSet.choose(set));
       PassMemory planned = pass.memory(memory, output, tools, run.memory());
       planned.requireWithin(run.memory());
       tell(pass, texts);
@@ -70,8 +68,7 @@ record OnePassConversion(
               output,
               watched,
               (folder, stop, progress) ->
-                  pass.run(
-                      source, folder, memory, planned.scratch(), tools, stop, progress));
+                  pass.run(source, folder, memory, planned.scratch(), tools, stop, progress));
       write(reports);
       return reports.values().stream().allMatch(report -> report.verdict().passed());
     }

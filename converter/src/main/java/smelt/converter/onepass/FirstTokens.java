@@ -43,8 +43,7 @@ final class FirstTokens implements Observer {
   }
 
   @Override
-  public void routed(int layer, Matrix input, long firstToken, Routing routing)
-      throws IOException {
+  public void routed(int layer, Matrix input, long firstToken, Routing routing) throws IOException {
     long rows = Math.clamp(tokens - firstToken, 0, input.rows());
     for (long token = firstToken; token < firstToken + rows; token++) {
       for (int rank = 0; rank < routing.k(); rank++) {

@@ -18,8 +18,8 @@ import smelt.verify.quality.Looks;
 import smelt.verify.quality.QualityReport;
 import smelt.verify.tensors.PiecemealComparison;
 
-/// A target that is verified while it is written: its weights as they come, and its path through the
-/// layers behind the source's.
+/// A target that is verified while it is written: its weights as they come, and its path through
+/// the layers behind the source's.
 final class FollowedTarget implements AutoCloseable {
 
   /// What is known of a target before anything is written.

@@ -27,7 +27,8 @@ import smelt.verify.quality.QualityReport;
 /// Takes a model from its embedding to its head once. In each layer the source runs part by part;
 /// when all tokens have gone through a part, what was seen there is final: the part's weights are
 /// converted for all targets, from the bytes that are still in memory, and compared with what was
-/// written. Behind the layer every target's own path goes through the layer that it now has on disk.
+/// written. Behind the layer every target's own path goes through the layer that it now has on
+/// disk.
 ///
 /// What the model does not run is converted on the way: experts that no token chose at the end of
 /// their layer, layers of multi-token prediction at the end of all.
@@ -82,8 +83,7 @@ public final class OnePass implements AutoCloseable {
   /// How inputs are observed.
   ///
   /// @param statistics told of the layer at hand
-  record Observation(
-      LayerStatistics statistics, LayerObserver.Options options, Compute compute) {}
+  record Observation(LayerStatistics statistics, LayerObserver.Options options, Compute compute) {}
 
   /// @param held the source
   /// @param scratchBytes of the source's model, enough to hold a part of a layer
@@ -207,8 +207,7 @@ public final class OnePass implements AutoCloseable {
                   source.spec(), layer, how.options(), how.compute(), LayerObserver.Listener.NONE));
       found.ifPresent(observer -> observation.orElseThrow().statistics().begin(observer));
       long tokens = batch.first(texts.calibration().size());
-      shown =
-          found.isPresent() ? new FirstTokens(found.get(), tokens) : Observer.NONE;
+      shown = found.isPresent() ? new FirstTokens(found.get(), tokens) : Observer.NONE;
     }
 
     @Override
@@ -218,15 +217,13 @@ public final class OnePass implements AutoCloseable {
     }
 
     @Override
-    public void routed(
-        int layer, Matrix input, long firstToken, Routing routing)
+    public void routed(int layer, Matrix input, long firstToken, Routing routing)
         throws IOException {
       shown.routed(layer, input, firstToken, routing);
     }
 
     @Override
-    public void scored(int layer, long token, float[] scores, Routing routing)
-        throws IOException {
+    public void scored(int layer, long token, float[] scores, Routing routing) throws IOException {
       shown.scored(layer, token, scores, routing);
     }
 

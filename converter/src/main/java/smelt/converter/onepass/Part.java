@@ -21,8 +21,8 @@ sealed interface Part {
   /// What else is in a layer, and small: its second norm, the router.
   record Rest(int layer) implements Part {}
 
-  /// A weight by itself: embedding, head, final norm, and what only layers of multi-token prediction
-  /// have.
+  /// A weight by itself: embedding, head, final norm, and what only layers of multi-token
+  /// prediction have.
   record Single(String name) implements Part {}
 
   /// The layer that it lies in; empty for what stands by itself.

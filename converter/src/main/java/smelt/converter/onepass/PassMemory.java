@@ -41,8 +41,7 @@ public record PassMemory(SortedMap<String, Long> parts, long scratch) {
   /// @param conversion what the conversion takes by itself
   /// @param source the source, its texts, and how it is observed
   /// @param verified plans of the targets that are verified
-  record Work(
-      MemoryPlan conversion, CalibratePlan.Work source, Collection<VerifyPlan> verified) {}
+  record Work(MemoryPlan conversion, CalibratePlan.Work source, Collection<VerifyPlan> verified) {}
 
   /// The plan with the most tokens in work at a time that fits; the smallest if none does.
   ///

@@ -96,8 +96,7 @@ public record PassPlan(
 
   /// Second moments are kept where some target needs them.
   private Optional<LayerObserver.Options> observed() {
-    boolean moments =
-        plan.targets().stream().anyMatch(t -> t.spec().calibrated().needsHessians());
+    boolean moments = plan.targets().stream().anyMatch(t -> t.spec().calibrated().needsHessians());
     return isObserved()
         ? Optional.of(
             new LayerObserver.Options(moments ? HessianChoice.ALL : HessianChoice.NONE, floor))
@@ -156,8 +155,8 @@ public record PassPlan(
   /// @param conversion what the conversion takes
   /// @param output where targets will lie
   /// @param budget bytes that the run may take; empty for no limit
-  public PassMemory memory(
-      MemoryPlan conversion, Path output, Tools tools, OptionalLong budget) throws IOException {
+  public PassMemory memory(MemoryPlan conversion, Path output, Tools tools, OptionalLong budget)
+      throws IOException {
     List<VerifyPlan> plans = new ArrayList<>();
     for (FollowedTarget.Setting setting : settings(output)) {
       plans.add(setting.plan(checkpoint, tools.verify()));
@@ -210,8 +209,7 @@ public record PassPlan(
                 held,
                 texts,
                 scratch,
-                observed()
-                    .map(how -> new OnePass.Observation(statistics, how, tools.compute())),
+                observed().map(how -> new OnePass.Observation(statistics, how, tools.compute())),
                 conversion,
                 tools.compute())) {
       for (FollowedTarget.Setting setting : settings(output.path())) {

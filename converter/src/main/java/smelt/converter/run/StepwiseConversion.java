@@ -28,8 +28,8 @@ import smelt.formats.source.ModelSource;
 import smelt.formats.source.SourceFiles;
 
 /// Runs a plan in steps: the caller says which weights come next, and finds them written when the
-/// step ends. A unit is begun with the first of its weights and sealed with the last; units that have
-/// a receipt are left as they are.
+/// step ends. A unit is begun with the first of its weights and sealed with the last; units that
+/// have a receipt are left as they are.
 ///
 /// Gives the bytes of [Conversion]. For one thread, which waits while the workers convert.
 public final class StepwiseConversion implements AutoCloseable {
@@ -98,8 +98,8 @@ public final class StepwiseConversion implements AutoCloseable {
             memory.threads(), Thread.ofPlatform().name("smelt-worker-", 1).factory());
   }
 
-  /// Converts some weights for all targets. Those that no target wants, and those of finished units,
-  /// are passed over.
+  /// Converts some weights for all targets. Those that no target wants, and those of finished
+  /// units, are passed over.
   ///
   /// @param weights none that was converted before
   /// @throws InterruptedRunException if the run is to stop
@@ -128,8 +128,7 @@ public final class StepwiseConversion implements AutoCloseable {
     Opened known = open.get(unit);
     if (known == null) {
       known =
-          new Opened(
-              UnitRun.open(plan, unit, output.targetFolders(), memory.tileBytes(), disk));
+          new Opened(UnitRun.open(plan, unit, output.targetFolders(), memory.tileBytes(), disk));
       open.put(unit, known);
     }
     return known;

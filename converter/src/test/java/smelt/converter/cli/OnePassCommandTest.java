@@ -48,8 +48,16 @@ class OnePassCommandTest {
     Program.Result result =
         convert(
             own.toString(),
-            "--corpus", CORPUS, "--tokens", "1024", "--verify", "--eval-tokens", "2048",
-            "--verdicts", folder.resolve("verdicts").toString(), "--json");
+            "--corpus",
+            CORPUS,
+            "--tokens",
+            "1024",
+            "--verify",
+            "--eval-tokens",
+            "2048",
+            "--verdicts",
+            folder.resolve("verdicts").toString(),
+            "--json");
     assertThat(result.exit()).as(result.err()).isZero();
     JsonNode answer = JsonMapper.shared().readTree(result.out());
     assertThat(answer.get("verdicts").get("int8-channel").asString()).isEqualTo("pass");
@@ -89,8 +97,16 @@ class OnePassCommandTest {
   void refusesAVerdictOnTheTextThatItWasCalibratedWith() {
     Program.Result result =
         convert(
-            "int8-smooth", "--corpus", CORPUS, "--tokens", "512", "--verify", "--eval", CORPUS,
-            "--eval-tokens", "512");
+            "int8-smooth",
+            "--corpus",
+            CORPUS,
+            "--tokens",
+            "512",
+            "--verify",
+            "--eval",
+            CORPUS,
+            "--eval-tokens",
+            "512");
     assertThat(result.exit()).isEqualTo(3);
     assertThat(result.err()).contains("sequences that are in both");
   }

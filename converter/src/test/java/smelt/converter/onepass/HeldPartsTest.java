@@ -109,8 +109,11 @@ class HeldPartsTest {
     try (ModelSource source = ModelSources.open(SampleModel.path(SampleModel.BF16))) {
       Checkpoint checkpoint = Checkpoint.open(source);
       for (Weight weight : checkpoint.weights()) {
-        boolean attention = weight.name().contains(".self_attn.") || weight.name().contains(".input_layernorm.");
-        assertThat(Part.of(weight) instanceof Part.Attention).as(weight.name()).isEqualTo(attention);
+        boolean attention =
+            weight.name().contains(".self_attn.") || weight.name().contains(".input_layernorm.");
+        assertThat(Part.of(weight) instanceof Part.Attention)
+            .as(weight.name())
+            .isEqualTo(attention);
       }
     }
   }

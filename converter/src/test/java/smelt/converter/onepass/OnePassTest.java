@@ -135,7 +135,8 @@ class OnePassTest {
     }
     PassRun run =
         new PassRun(
-            recipe("  - target: int8-channel\n    smooth: usual\n  - target: ct-int8\n    smooth: [up-down]\n"),
+            recipe(
+                "  - target: int8-channel\n    smooth: usual\n  - target: ct-int8\n    smooth: [up-down]\n"),
             new OnePass.Texts(
                 PassRun.texts(5, 2, 20, vocabulary), PassRun.texts(6, 2, 20, vocabulary)));
     counted(run, model, folder.resolve("once"));
@@ -164,8 +165,7 @@ class OnePassTest {
 
   @Test
   void refusesFactorsThatAllExpertsOfALayerDecide() throws Exception {
-    PassRun run =
-        calibrated(recipe("  - target: int8-channel\n    smooth: [feed-forward-norm]\n"));
+    PassRun run = calibrated(recipe("  - target: int8-channel\n    smooth: [feed-forward-norm]\n"));
     try (ModelSource source = ModelSources.open(FP8)) {
       Checkpoint checkpoint = Checkpoint.open(source);
       assertThatThrownBy(() -> run.pass(source, checkpoint))

@@ -191,8 +191,7 @@ record PassRun(Recipe recipe, OnePass.Texts texts) {
     LayerObserver.Options options = new LayerObserver.Options(HessianChoice.ALL, FLOOR);
     CalibratePlan plan =
         CalibratePlan.of(
-            new CalibratePlan.Work(
-                checkpoint, text.tokens(), text.longest(), options, compute, 0),
+            new CalibratePlan.Work(checkpoint, text.tokens(), text.longest(), options, compute, 0),
             OptionalLong.empty());
     Calibration calibration =
         new Calibration(

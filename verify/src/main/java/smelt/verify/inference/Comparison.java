@@ -117,8 +117,8 @@ public final class Comparison {
 
   /// A round in which somebody else takes the source's path, for several results at once perhaps.
   /// The calls: `embed`; for each layer `beforeLayer`, then the source goes through the layer, then
-  /// `layer`; and `head` when the source is behind its final norm. Of the result nothing is read that
-  /// the step does not need, so it may be written on the way.
+  /// `layer`; and `head` when the source is behind its final norm. Of the result nothing is read
+  /// that the step does not need, so it may be written on the way.
   public final class Following implements AutoCloseable {
 
     private final Round round;

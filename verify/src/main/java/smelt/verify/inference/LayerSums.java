@@ -48,8 +48,7 @@ final class LayerSums {
   ///
   /// @param round whose local rows hold what the source's had before the layer
   /// @param chosen the experts that the source chose
-  void follow(
-      Round round, Optional<Routing> chosen, ReferenceModel result, Activations activations)
+  void follow(Round round, Optional<Routing> chosen, ReferenceModel result, Activations activations)
       throws IOException {
     TokenBatch batch = round.source();
     int first = round.firstSequence();

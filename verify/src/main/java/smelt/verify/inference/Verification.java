@@ -188,10 +188,7 @@ public final class Verification {
   /// @param comparison of these sequences
   /// @param activations that the comparison has rounded with
   public QualityReport conclude(
-      About about,
-      TensorComparison.Result found,
-      Comparison comparison,
-      Activations activations)
+      About about, TensorComparison.Result found, Comparison comparison, Activations activations)
       throws IOException {
     Judging judging = judging(found.tensors(), changes(found), activations);
     int seen = request.sequences().size();

@@ -78,7 +78,6 @@ public final class PiecemealComparison {
             pairing.pairs().get(i).result().name() + " was not compared");
       }
     }
-    return new TensorComparison.Result(
-        Arrays.asList(scores), pairing.missing(), pairing.added());
+    return new TensorComparison.Result(Arrays.asList(scores), pairing.missing(), pairing.added());
   }
 }

@@ -61,8 +61,7 @@ class VerificationTest {
     public void check() {}
   }
 
-  private static QualityReport verify(
-      Path model, Path result, List<int[]> texts, Counting counting)
+  private static QualityReport verify(Path model, Path result, List<int[]> texts, Counting counting)
       throws IOException {
     Kernels codec = KernelSet.choose("auto");
     try (Compute compute = Compute.steady(MathKernelSet.choose("auto"), codec, 2);
@@ -107,8 +106,7 @@ class VerificationTest {
 
   @Test
   void namesExpertsThatNoTokenReached() throws IOException {
-    QualityReport report =
-        verify(BF16, FP8, Comparing.texts(1, 3), new Counting());
+    QualityReport report = verify(BF16, FP8, Comparing.texts(1, 3), new Counting());
     List<String> dead =
         report.experts().stream()
             .filter(use -> use.tokens() == 0)
@@ -136,8 +134,7 @@ class VerificationTest {
     Files.writeString(
         config, text.replace("\"quant_method\": \"fp8\"", "\"quant_method\": \"awq\""));
     Counting counting = new Counting();
-    assertThatThrownBy(() ->
-            verify(FP8, folder, Comparing.texts(2, 8), counting))
+    assertThatThrownBy(() -> verify(FP8, folder, Comparing.texts(2, 8), counting))
         .isInstanceOf(UnsupportedException.class)
         .hasMessageContaining("the activations of awq (model.layers.")
         .hasMessageContaining("--activations none leaves them out");

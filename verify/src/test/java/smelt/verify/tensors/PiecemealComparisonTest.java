@@ -51,8 +51,7 @@ class PiecemealComparisonTest {
     try (ModelSource from = ModelSources.open(sample("tiny-deepseek-v3"))) {
       Checkpoint source = Checkpoint.open(from);
       PiecemealComparison pieces =
-          new PiecemealComparison(
-              source, from, source, from, KernelSet.choose("auto"), 1, MEMORY);
+          new PiecemealComparison(source, from, source, from, KernelSet.choose("auto"), 1, MEMORY);
       pieces.compare(source.weights().stream().skip(1).map(Weight::name).toList());
       assertThatThrownBy(pieces::result)
           .isInstanceOf(IllegalStateException.class)
