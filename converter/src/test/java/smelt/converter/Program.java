@@ -19,7 +19,7 @@ import smelt.formats.Checkout;
 /// running, for tests that kill it.
 public final class Program {
 
-  private static final long LONGEST_SECONDS = 120;
+  private static final long LONGEST_SECONDS = 400;
   private static final List<String> FLAGS =
       List.of("@" + Checkout.root().resolve("converter/src/main/jvm/work.args"));
 

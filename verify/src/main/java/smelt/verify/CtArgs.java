@@ -63,6 +63,15 @@ record CtArgs(
     return bits == 8 && symmetric && strategy == Strategy.TENSOR && dynamic == Dynamic.STATIC;
   }
 
+  /// The same with a zero point, for INT8.
+  boolean isStaticShifted() {
+    return integer
+        && bits == 8
+        && !symmetric
+        && strategy == Strategy.TENSOR
+        && dynamic == Dynamic.STATIC;
+  }
+
   boolean isFp4() {
     return !integer && bits == 4 && symmetric && grouped();
   }

@@ -32,6 +32,16 @@ final class Scalars {
     }
   }
 
+  /// The first number of a tensor of I8.
+  static byte readByte(ModelSource source, SourceTensor tensor) throws IOException {
+    try (Arena arena = Arena.ofConfined();
+        ByteSource file = source.open(tensor.file())) {
+      MemorySegment bytes = arena.allocate(1);
+      file.read(tensor.offset(), bytes);
+      return bytes.get(ValueLayout.JAVA_BYTE, 0);
+    }
+  }
+
   /// The number at a byte offset.
   ///
   /// @param type F64, F32, BF16 or F16

@@ -33,7 +33,7 @@ import smelt.verify.CtArgs.Dynamic;
 /// | `w8a8_int8`, Ascend `W8A8_DYNAMIC` | INT8, one scale per token |
 /// | `fp8` without blocks, `activation_scheme` static | E4M3, the weight's `input_scale` |
 /// | Ascend `W8A8` | INT8, the weight's `input_scale` and `input_offset`; sums with `quant_bias` and `deq_scale` |
-/// | compressed-tensors | what `input_activations` of the weight's group says; as it is where the group has none |
+/// | compressed-tensors | what `input_activations` of the weight's group says, with `input_scale` and `input_zero_point` where they are static; as it is where the group has none |
 /// | nothing | as it is |
 ///
 /// Only linears whose weight is stored as codes are fed rounded numbers. `kv_b_proj` never is:
@@ -58,16 +58,21 @@ public final class ServedActivations implements Activations {
     ServedActivations served =
         new ServedActivations(Quantization.of(Facts.readConfig(source), Description.read(source)));
     Map<Weight, ElementType> perTensor = new LinkedHashMap<>();
+    List<Weight> shifted = new ArrayList<>();
     List<Weight> ascend = new ArrayList<>();
     for (Weight weight : checkpoint.weights()) {
       if (!isPrecise(weight)) {
         served.perTensor(weight).ifPresent(type -> perTensor.put(weight, type));
+        if (served.input(weight).filter(CtArgs::isStaticShifted).isPresent()) {
+          shifted.add(weight);
+        }
         if (served.isAscendStatic(weight)) {
           ascend.add(weight);
         }
       }
     }
     served.fixed.putAll(new StaticScales(source, checkpoint).perTensor(perTensor));
+    served.fixed.putAll(new StaticScales(source, checkpoint).shifted(shifted));
     served.fixed.putAll(new StaticScales(source, checkpoint).ascend(ascend));
     return served;
   }
@@ -96,12 +101,13 @@ public final class ServedActivations implements Activations {
     if (quantization instanceof Quantization.Fp8Tensor fp8 && fp8.fixedInputs()) {
       return Optional.of(ElementType.F8_E4M3);
     }
+    return input(weight).filter(CtArgs::isStaticTensor).map(ServedActivations::type);
+  }
+
+  /// What compressed-tensors says of the weight's input; empty where nothing.
+  private Optional<CtArgs> input(Weight weight) {
     return quantization instanceof Quantization.CompressedTensors(CtConfig config)
-        ? config
-            .groupOf(StaticScales.module(weight))
-            .flatMap(CtConfig.Group::input)
-            .filter(CtArgs::isStaticTensor)
-            .map(ServedActivations::type)
+        ? config.groupOf(StaticScales.module(weight)).flatMap(CtConfig.Group::input)
         : Optional.empty();
   }
 
@@ -133,7 +139,8 @@ public final class ServedActivations implements Activations {
               b.powersOfTwo() ? ScaleFormat.UE8M0 : ScaleFormat.FLOAT);
       case Quantization.Int8Block b -> new ActivationScheme.PerGroup(ElementType.I8, b.cols());
       case Quantization.Int8Channel _ -> new ActivationScheme.PerToken(ElementType.I8);
-      case Quantization.CompressedTensors(CtConfig config) -> group(config, weight);
+      case Quantization.CompressedTensors _ ->
+          input(weight).map(input -> dynamic(input, weight)).orElseGet(ActivationScheme.None::new);
       case Quantization.Ascend(Description description) -> described(description, weight);
       case Quantization.Fp8Tensor _, Quantization.Other _, Quantization.Malformed _ ->
           throw unknown(weight, quantization.label());
@@ -158,14 +165,6 @@ public final class ServedActivations implements Activations {
         && attention.part() == TensorRole.AttentionPart.KV_B;
   }
 
-  private static ActivationScheme group(CtConfig config, Weight weight) {
-    return config
-        .groupOf(StaticScales.module(weight))
-        .flatMap(CtConfig.Group::input)
-        .map(input -> dynamic(input, weight))
-        .orElseGet(ActivationScheme.None::new);
-  }
-
   private static ActivationScheme dynamic(CtArgs input, Weight weight) {
     boolean known = input.bits() == 8 && input.symmetric() && input.dynamic() == Dynamic.DYNAMIC;
     if (known && input.strategy() == CtArgs.Strategy.TOKEN) {
@@ -176,7 +175,8 @@ public final class ServedActivations implements Activations {
     }
     throw unknown(
         weight,
-        input.dynamic()
+        (input.symmetric() ? "" : "asymmetric ")
+            + input.dynamic()
             + " "
             + input.strategy()
             + " input_activations of "
@@ -200,6 +200,7 @@ public final class ServedActivations implements Activations {
   private static UnsupportedException unknown(Weight weight, String what) {
     return new UnsupportedException(
         "the activations of " + what + " (" + weight.name() + ")",
-        "dynamic scales per token or per group, and symmetric static ones per tensor, are simulated; --activations none leaves them out");
+        "symmetric dynamic scales per token or per group, and static ones per tensor, are simulated;"
+            + " --activations none leaves them out");
   }
 }

@@ -6,6 +6,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import smelt.calibrate.model.ActivationScheme;
 import smelt.formats.BadInputException;
 import smelt.formats.ElementType;
@@ -19,11 +20,14 @@ import smelt.formats.source.ModelSource;
 /// Reads the static scales that lie beside weights.
 ///
 /// vLLM holds one input scale for each of the modules that it merges, the largest of its parts; and
-/// for the routed experts of a layer one for gate and up, and one for down.
+/// for the routed experts of a layer one for gate and up, and one for down. Where there are zero
+/// points, it holds the scale and the zero point of the range that spans those of all parts.
 ///
 /// vLLM-Ascend holds the scale, and then its reciprocal, in the model's type, so inputs are rounded
 /// with a slightly different scale than the sums are multiplied with.
 final class StaticScales {
+
+  private static final String ZERO_POINT = "input_zero_point";
 
   private final ModelSource source;
   private final Checkpoint checkpoint;
@@ -57,6 +61,56 @@ final class StaticScales {
             weight.name(),
             new ActivationScheme.PerTensor(type, largest.get(merged(module(weight))))));
     return schemes;
+  }
+
+  /// One scale and one zero point for a whole tensor.
+  ///
+  /// @throws BadInputException naming every number that is missing or unusable
+  Map<String, ActivationScheme> shifted(List<Weight> weights) throws IOException {
+    Map<String, Range> ranges = new HashMap<>();
+    for (Weight weight : weights) {
+      float scale = scale(weight);
+      OptionalInt zeroPoint = zeroPoint(weight);
+      if (scale > 0 && zeroPoint.isPresent()) {
+        ranges.merge(
+            merged(module(weight)), Range.of(scale, zeroPoint.getAsInt()), Range::spanning);
+      }
+    }
+    throwProblems();
+    Map<String, ActivationScheme> schemes = new HashMap<>();
+    weights.forEach(
+        weight -> schemes.put(weight.name(), ranges.get(merged(module(weight))).scheme()));
+    return schemes;
+  }
+
+  /// Values that codes from -128 to 127 stand for.
+  record Range(float least, float most) {
+
+    static Range of(float scale, int zeroPoint) {
+      return new Range(scale * (-128 - zeroPoint), scale * (127 - zeroPoint));
+    }
+
+    Range spanning(Range other) {
+      return new Range(Math.min(least, other.least), Math.max(most, other.most));
+    }
+
+    /// The zero point is cut to a whole number, not rounded.
+    ActivationScheme.Shifted scheme() {
+      float scale = (most - least) / 255;
+      return new ActivationScheme.Shifted(scale, (int) (-128 - least / scale));
+    }
+  }
+
+  private OptionalInt zeroPoint(Weight weight) throws IOException {
+    Optional<SourceTensor> tensor = companion(weight, ZERO_POINT);
+    if (tensor.isEmpty()) {
+      return OptionalInt.empty();
+    }
+    if (tensor.get().shape().elements() != 1 || tensor.get().type() != ElementType.I8) {
+      problem(weight, ZERO_POINT, tensor.get().type() + " " + tensor.get().shape(), "one I8");
+      return OptionalInt.empty();
+    }
+    return OptionalInt.of(Scalars.readByte(source, tensor.get()));
   }
 
   /// Ascend's static W8A8.

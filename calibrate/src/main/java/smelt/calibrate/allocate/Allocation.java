@@ -37,8 +37,7 @@ public record Allocation(
     for (Bundle bundle : Bundle.of(items)) {
       double best = bundle.choices().stream().mapToDouble(Choice::error).min().orElseThrow();
       error += best;
-      least +=
-          bundle.choices().stream().mapToLong(Choice::bytes).min().orElseThrow();
+      least += bundle.choices().stream().mapToLong(Choice::bytes).min().orElseThrow();
       most +=
           bundle.choices().stream()
               .filter(choice -> choice.error() == best)

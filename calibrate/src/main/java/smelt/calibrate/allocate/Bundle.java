@@ -8,8 +8,8 @@ import java.util.Map;
 /// Items that get one scheme: those of a group, or one alone.
 ///
 /// @param items their numbers, in order
-/// @param choices the schemes that all of them may have, in the order of the first; bytes and errors
-///   are sums
+/// @param choices the schemes that all of them may have, in the order of the first; bytes and
+///   errors are sums
 record Bundle(List<Integer> items, List<Choice> choices) {
 
   /// In the order of each bundle's first item.

@@ -120,7 +120,10 @@ final class Knapsack {
   }
 
   private double least(int bundle) {
-    return hulls.get(bundle).kept().stream().mapToDouble(p -> priced(bundle, p)).min().orElseThrow();
+    return hulls.get(bundle).kept().stream()
+        .mapToDouble(p -> priced(bundle, p))
+        .min()
+        .orElseThrow();
   }
 
   private Solution search() {
@@ -134,7 +137,8 @@ final class Knapsack {
     search.run();
     boolean all = search.isComplete();
     double best = Math.min(found, search.bestSum);
-    return new Solution(Arrays.stream(search.best).boxed().toList(), all ? best : Math.min(dual, best));
+    return new Solution(
+        Arrays.stream(search.best).boxed().toList(), all ? best : Math.min(dual, best));
   }
 
   /// Depth first over the bundles of which more than one point is left, those with most first.
@@ -177,10 +181,7 @@ final class Knapsack {
       for (int i = order.size() - 1; i >= 0; i--) {
         int b = order.get(i);
         double own =
-            candidates.get(b).stream()
-                .mapToDouble(c -> weights[b][c.point])
-                .min()
-                .orElseThrow();
+            candidates.get(b).stream().mapToDouble(c -> weights[b][c.point]).min().orElseThrow();
         lightest[i] = lightest[i + 1] + own;
       }
     }

@@ -31,8 +31,7 @@ public record NeverWorse(boolean allocated, String reason, boolean misjudged) {
         keep
             ? "The allocation is kept: "
             : "The uniform scheme is kept, because the allocation is worse: ";
-    String doubt =
-        misjudged ? "; errors do not add up here, the prediction was too low" : "";
+    String doubt = misjudged ? "; errors do not add up here, the prediction was too low" : "";
     return new NeverWorse(keep, verdict + figures + doubt + ".", misjudged);
   }
 }

@@ -16,8 +16,9 @@ import smelt.calibrate.model.ModelSpec;
 /// | a linear `[rows, cols]` | `2 rows cols` |
 /// | scores and sums of attention over `n` keys | `2 n heads (query size + value size)` in each layer |
 ///
-/// The token at position `i` of a sequence sees `i + 1` keys, so a sequence of `n` tokens has
-/// `n (n + 1) / 2` pairs of query and key in each head.
+/// The token at position `i` of a sequence sees `i + 1` keys, so a sequence of `n` tokens has `n (n
+/// +
+/// 1) / 2` pairs of query and key in each head.
 ///
 /// @param attention products of the linears of attention of all layers, for a token
 /// @param dense the same of feed-forward halves without experts

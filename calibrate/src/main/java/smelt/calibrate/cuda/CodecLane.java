@@ -109,9 +109,7 @@ final class CodecLane implements AutoCloseable {
     }
     compute(layout, to.encoding(), from.rows(), from.cols());
     stream.download(
-        memory,
-        layout.codesOut(),
-        to.codes().asSlice(to.codesOffset(), layout.to().codeBytes()));
+        memory, layout.codesOut(), to.codes().asSlice(to.codesOffset(), layout.to().codeBytes()));
     if (layout.to().scales() > 0) {
       stream.download(
           memory,

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.SymbolLookup;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 import jcuda.driver.CUcontext;
 import jcuda.driver.CUdevice;
 import jcuda.driver.CUdevice_attribute;
@@ -42,7 +43,7 @@ public final class CudaProbe {
     } catch (IOException | DeviceException e) {
       return new CudaState.Broken(String.valueOf(e.getMessage()));
     } catch (LinkageError e) {
-      return new CudaState.Broken(firstLine(e));
+      return new CudaState.Broken(reason(e));
     }
   }
 
@@ -78,8 +79,7 @@ public final class CudaProbe {
     CUdevice device = first();
     byte[] bytes = new byte[NAME_BYTES];
     DeviceException.check(
-        "asking for the device's name",
-        JCudaDriver.cuDeviceGetName(bytes, bytes.length, device));
+        "asking for the device's name", JCudaDriver.cuDeviceGetName(bytes, bytes.length, device));
     String name = new String(bytes, StandardCharsets.UTF_8);
     name = name.substring(0, name.indexOf('\0')).strip();
     int capability =
@@ -88,8 +88,7 @@ public final class CudaProbe {
     if (capability < NEEDED_CAPABILITY) {
       return new CudaState.OldDevice(name, capability);
     }
-    int processors =
-        attribute(device, CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
+    int processors = attribute(device, CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
     long[] free = new long[1];
     long[] total = new long[1];
     CUcontext context = retain(device);
@@ -125,7 +124,12 @@ public final class CudaProbe {
     return value[0];
   }
 
-  private static String firstLine(LinkageError e) {
-    return String.valueOf(e.getMessage()).lines().findFirst().orElse("").strip();
+  /// JCuda's message is long; the linker's own line says what is missing.
+  private static String reason(LinkageError e) {
+    List<String> lines = String.valueOf(e.getMessage()).lines().map(String::strip).toList();
+    return lines.stream()
+        .filter(line -> line.contains("undefined symbol") || line.contains("cannot open"))
+        .findFirst()
+        .orElse(lines.isEmpty() ? e.toString() : lines.getFirst());
   }
 }

@@ -33,10 +33,7 @@ public final class DeviceStream implements AutoCloseable {
       DeviceException.check(
           "copying to the device",
           JCudaDriver.cuMemcpyHtoDAsync(
-              to.pointer(offset, from.byteSize()),
-              new HostPointer(from),
-              from.byteSize(),
-              stream));
+              to.pointer(offset, from.byteSize()), new HostPointer(from), from.byteSize(), stream));
     }
   }
 
@@ -47,10 +44,7 @@ public final class DeviceStream implements AutoCloseable {
       DeviceException.check(
           "copying from the device",
           JCudaDriver.cuMemcpyDtoHAsync(
-              new HostPointer(to),
-              from.pointer(offset, to.byteSize()),
-              to.byteSize(),
-              stream));
+              new HostPointer(to), from.pointer(offset, to.byteSize()), to.byteSize(), stream));
     }
   }
 

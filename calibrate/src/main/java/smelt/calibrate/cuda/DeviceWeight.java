@@ -5,8 +5,8 @@ import smelt.formats.UnsupportedException;
 import smelt.formats.codec.Encoding;
 import smelt.formats.codec.Tile;
 
-/// A weight in the device's memory as it is stored: codes and F32 scales. It has no NaN codes, which
-/// tensor cores would take for 480. Whoever makes it closes it.
+/// A weight in the device's memory as it is stored: codes and F32 scales. It has no NaN codes,
+/// which tensor cores would take for 480. Whoever makes it closes it.
 public final class DeviceWeight implements AutoCloseable {
 
   private final TileForm form;
@@ -27,8 +27,7 @@ public final class DeviceWeight implements AutoCloseable {
     DeviceMemory scaleMemory = null;
     try {
       scaleMemory = device.allocate(Math.max(Float.BYTES, form.scaleBytes()));
-      stream.upload(
-          weight.codes().asSlice(weight.codesOffset(), form.codeBytes()), codes, 0);
+      stream.upload(weight.codes().asSlice(weight.codesOffset(), form.codeBytes()), codes, 0);
       if (form.scales() > 0) {
         stream.upload(
             weight.scales().asSlice(weight.scalesOffset(), form.scaleBytes()), scaleMemory, 0);

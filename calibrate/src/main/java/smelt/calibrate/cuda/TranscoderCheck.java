@@ -49,13 +49,7 @@ public final class TranscoderCheck {
             .map(s -> arena.allocate(s.bytes(scaleType)))
             .orElse(MemorySegment.NULL);
     return new Tile(
-        encoding,
-        arena.allocate(encoding.codeBytes(shape.elements())),
-        0,
-        scales,
-        0,
-        ROWS,
-        COLS);
+        encoding, arena.allocate(encoding.codeBytes(shape.elements())), 0, scales, 0, ROWS, COLS);
   }
 
   private static void fill(Tile tile, Random random) {
@@ -78,8 +72,7 @@ public final class TranscoderCheck {
       case BF16 ->
           memory.setAtIndex(ValueLayout.JAVA_SHORT_UNALIGNED, index, (short) (bits >>> 16));
       case F16 ->
-          memory.setAtIndex(
-              ValueLayout.JAVA_SHORT_UNALIGNED, index, Float.floatToFloat16(value));
+          memory.setAtIndex(ValueLayout.JAVA_SHORT_UNALIGNED, index, Float.floatToFloat16(value));
       default -> memory.set(ValueLayout.JAVA_BYTE, index, finite(type, random));
     }
   }

@@ -112,8 +112,7 @@ public final class Compute implements AutoCloseable {
   /// is one thread's.
   public void eachStripe(long cols, Stripe work) {
     int tasks = Math.toIntExact(Math.ceilDiv(cols, STRIPE));
-    workers.run(
-        tasks, (task, _) -> work.run(task * STRIPE, Math.min(cols, (task + 1) * STRIPE)));
+    workers.run(tasks, (task, _) -> work.run(task * STRIPE, Math.min(cols, (task + 1) * STRIPE)));
   }
 
   /// `out = xT`.
@@ -328,6 +327,13 @@ public final class Compute implements AutoCloseable {
   public void roundInt8(Matrix x, float scale, Matrix out) {
     check(x.rows() == out.rows() && x.cols() == out.cols(), x, out);
     rounding.int8(scale, x, out);
+  }
+
+  /// `out = (int8(round(x * (1 / scale)) + offset) - offset) * scale`: half to even, saturating at
+  /// -128 and 127; NaN stays.
+  public void roundInt8(Matrix x, float scale, int offset, Matrix out) {
+    check(x.rows() == out.rows() && x.cols() == out.cols(), x, out);
+    rounding.int8(scale, offset, x, out);
   }
 
   /// `out = (int8(x * factor + offset) - offset) * scale`: half to even, saturating at -128 and

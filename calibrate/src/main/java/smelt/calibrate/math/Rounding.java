@@ -121,6 +121,20 @@ final class Rounding {
         });
   }
 
+  /// `(clamp(rint(x * (1 / scale)) + offset, -128, 127) - offset) * scale`, half to even; NaN
+  /// stays.
+  void int8(float scale, int offset, Matrix x, Matrix out) {
+    float reciprocal = 1 / scale;
+    eachRow(
+        x,
+        (row, _) -> {
+          for (long col = 0; col < x.cols(); col++) {
+            float whole = (float) Math.rint(x.data().get(F32, x.at(row, col)) * reciprocal);
+            out.data().set(F32, out.at(row, col), (clamp(whole + offset) - offset) * scale);
+          }
+        });
+  }
+
   /// `(clamp(rint(x * factor + offset), -128, 127) - offset) * scale`, half to even; NaN stays.
   void int8(float factor, int offset, float scale, Matrix x, Matrix out) {
     eachRow(

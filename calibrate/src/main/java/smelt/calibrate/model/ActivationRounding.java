@@ -31,6 +31,11 @@ final class ActivationRounding {
         compute.roundInt8(x, factor, offset, scale, out);
         yield out;
       }
+      case ActivationScheme.Shifted(float scale, int offset) -> {
+        Matrix out = scratch.matrix(x.rows(), x.cols());
+        compute.roundInt8(x, scale, offset, out);
+        yield out;
+      }
       case ActivationScheme.IntegerSums sums -> round(sums.input(), x);
     };
   }

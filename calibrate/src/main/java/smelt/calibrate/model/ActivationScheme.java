@@ -8,6 +8,9 @@ import smelt.formats.codec.ScaleFormat;
 /// `code * scale`; products and sums are taken as exact.
 public sealed interface ActivationScheme {
 
+  /// The label of INT8 with one scale and one offset.
+  String WITH_OFFSET = "INT8 with a static scale and offset";
+
   /// In words, for reports.
   String label();
 
@@ -89,20 +92,33 @@ public sealed interface ActivationScheme {
     public Affine {
       requireScale(scale);
       requireScale(factor);
-      if (offset < -128 || offset > 127) {
-        throw new IllegalArgumentException("offset " + offset);
-      }
+      requireOffset(offset);
     }
 
     @Override
     public String label() {
-      return "INT8 with a static scale and offset";
+      return WITH_OFFSET;
     }
   }
 
-  /// The same, where the runtime adds a stored integer to each sum of products of codes and scales
-  /// that once: `out[row] = (sum(code * weightCode) + bias[row]) * scales[row]`. The bias holds the
-  /// offset's part, and the linear's own bias where it has one, which is not added again.
+  /// INT8 with one scale and one offset for all tokens, known beforehand, as vLLM's kernel rounds
+  /// with them: `code = clamp(round(x * (1 / scale)) + offset, -128, 127)`, which stands for `(code
+  /// - offset) * scale`. Other than with [Affine] the offset is added to what is whole already.
+  record Shifted(float scale, int offset) implements ActivationScheme {
+    public Shifted {
+      requireScale(scale);
+      requireOffset(offset);
+    }
+
+    @Override
+    public String label() {
+      return WITH_OFFSET;
+    }
+  }
+
+  /// As [Affine], where the runtime adds a stored integer to each sum of products of codes and
+  /// scales that once: `out[row] = (sum(code * weightCode) + bias[row]) * scales[row]`. The bias
+  /// holds the offset's part, and the linear's own bias where it has one, which is not added again.
   ///
   /// @param bias I32, one for each row of the weight
   /// @param scales F32, or I64 whose low half holds the bits of an F32, one for each row
@@ -121,6 +137,12 @@ public sealed interface ActivationScheme {
     @Override
     public String label() {
       return input.label();
+    }
+  }
+
+  private static void requireOffset(int offset) {
+    if (offset < -128 || offset > 127) {
+      throw new IllegalArgumentException("offset " + offset);
     }
   }
 

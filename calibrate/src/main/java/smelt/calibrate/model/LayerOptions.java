@@ -8,10 +8,7 @@ import java.util.Optional;
 /// @param observer watches what goes into the layer's linears
 /// @param rounding how weights are rounded before they are multiplied with
 public record LayerOptions(
-    Activations activations,
-    Optional<Forced> forced,
-    Observer observer,
-    WeightRounding rounding) {
+    Activations activations, Optional<Forced> forced, Observer observer, WeightRounding rounding) {
 
   /// As the model is defined.
   public static final LayerOptions PLAIN = new LayerOptions(Activations.NONE, Optional.empty());

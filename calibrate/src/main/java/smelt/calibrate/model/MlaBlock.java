@@ -44,11 +44,7 @@ final class MlaBlock implements AttentionBlock {
     Matrix latent = scratch.matrix(n, mla.latentRank() + mla.rotatedSize());
     Matrix first = firstOfQuery(query);
     parts.attention(
-        layer,
-        List.of(partOfQuery(), AttentionPart.KV_A),
-        normed,
-        List.of(first, latent),
-        options);
+        layer, List.of(partOfQuery(), AttentionPart.KV_A), normed, List.of(first, latent), options);
     restOfQuery(layer, first, query, options);
     rotate(span, query, latent.columns(mla.latentRank(), mla.rotatedSize()), rope);
     Matrix both = scratch.matrix(n, (long) mla.heads() * (mla.plainSize() + mla.valueSize()));

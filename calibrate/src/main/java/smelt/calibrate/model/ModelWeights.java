@@ -26,12 +26,18 @@ final class ModelWeights {
       if (!(weight.role() instanceof TensorRole.Norm)) {
         byRole.put(weight.role(), weight);
       }
-      if (weight.shape().rank() == 1 && weight.role().layer().isPresent()) {
+      if (isVector(weight.role())) {
         vectors
             .computeIfAbsent(weight.role().layer().getAsInt(), _ -> new ArrayList<>())
             .add(weight);
       }
     }
+  }
+
+  private static boolean isVector(TensorRole role) {
+    return role instanceof TensorRole.Norm
+        || role instanceof TensorRole.AttentionBias
+        || role instanceof TensorRole.RouterBias;
   }
 
   Weight embedding() {

@@ -191,14 +191,14 @@ public final class ReferenceModel implements AutoCloseable {
   }
 
   /// Runs one layer with each of its weights read once, however many tokens there are. The weights
-  /// of one part (attention, a dense unit, the shared expert with the router, one routed expert) are
-  /// held in scratch memory while the tokens go through it, as many at a time as the rest of the
-  /// scratch allows: see [#onceScratch]. The hidden states may lie in a mapped file.
+  /// of one part (attention, a dense unit, the shared expert with the router, one routed expert)
+  /// are held in scratch memory while the tokens go through it, as many at a time as the rest of
+  /// the scratch allows: see [#onceScratch]. The hidden states may lie in a mapped file.
   ///
   /// @param sum memory of the size of the batch's hidden states; its values are lost
   /// @return the experts that were chosen; empty for a layer without experts
-  public Optional<Routing> layerOnce(
-      int layer, TokenBatch batch, Matrix sum, LayerOptions options) throws IOException {
+  public Optional<Routing> layerOnce(int layer, TokenBatch batch, Matrix sum, LayerOptions options)
+      throws IOException {
     checkLengths(batch);
     long mark = scratch.mark();
     stream.hold(weights.vectors(layer), scratch);
@@ -354,12 +354,7 @@ public final class ReferenceModel implements AutoCloseable {
     for (long first = 0; first < hidden.rows(); first += step) {
       long count = Math.min(step, hidden.rows() - first);
       linears.multiplyRows(
-          head,
-          firstRow,
-          rows,
-          hidden.rows(first, count),
-          out.rows(first, count),
-          options);
+          head, firstRow, rows, hidden.rows(first, count), out.rows(first, count), options);
     }
   }
 

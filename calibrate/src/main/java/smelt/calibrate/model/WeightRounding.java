@@ -48,8 +48,7 @@ public final class WeightRounding {
   public static boolean supports(Weight weight, Encoding encoding) {
     boolean written =
         encoding instanceof Encoding.Ggml(var type)
-            ? BlockQuantizer.canWrite(type)
-                && WeightStream.cols(weight) % type.blockElements() == 0
+            ? BlockQuantizer.canWrite(type) && WeightStream.cols(weight) % type.blockElements() == 0
             : Transcoder.supports(F32, encoding);
     return written && Transcoder.supports(weight.encoding(), F32);
   }
@@ -86,7 +85,11 @@ public final class WeightRounding {
     long atOnce = fit / step * step;
     if (atOnce < 1) {
       throw new IllegalArgumentException(
-          memory.byteSize() + " bytes to round " + weight.name() + ", needs " + leastBytes(weight, to));
+          memory.byteSize()
+              + " bytes to round "
+              + weight.name()
+              + ", needs "
+              + leastBytes(weight, to));
     }
     Scratch scratch = new Scratch(memory);
     for (long row = 0; row < count; row += atOnce) {

@@ -96,8 +96,7 @@ public final class CalibrationTable {
       for (int i = 0; i < count; i++) {
         into.put(
             Sites.of(file.toString(), layer, experts.get(i), labels.get(i)),
-            new Row(
-                tokens[i], min[i], max[i], channels[i], firstChannel[i], bins[i], firstBin[i]));
+            new Row(tokens[i], min[i], max[i], channels[i], firstChannel[i], bins[i], firstBin[i]));
       }
     }
   }

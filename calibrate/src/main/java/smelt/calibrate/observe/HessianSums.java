@@ -9,8 +9,8 @@ import smelt.calibrate.math.Matrix;
 
 /// Sums `x xT` over the tokens of a site, in native memory.
 ///
-/// Tokens are gathered, transposed, into blocks of `BLOCK`; the product of a block with itself is an
-/// ordinary F32 product, and products are added in F64. Blocks are counted from the site's first
+/// Tokens are gathered, transposed, into blocks of `BLOCK`; the product of a block with itself is
+/// an ordinary F32 product, and products are added in F64. Blocks are counted from the site's first
 /// token, so the sums do not depend on how many tokens come at once. Only rows up to the diagonal
 /// are computed and kept.
 final class HessianSums implements AutoCloseable {

@@ -4,8 +4,8 @@ import java.io.IOException;
 import java.util.Optional;
 
 /// How much each input channel of a weight counts: the mean square of what goes into it. An
-/// expert's `gate` and `up` borrow from all tokens of the layer, the more the fewer of its own there
-/// are:
+/// expert's `gate` and `up` borrow from all tokens of the layer, the more the fewer of its own
+/// there are:
 ///
 /// ```
 /// importance = (n * own + kappa * layer) / (n + kappa)
@@ -28,8 +28,8 @@ public final class Importance {
       return own.filter(stats -> stats.tokens() > 0).map(InputStats::channelMeanSquare);
     }
     Optional<InputStats> layer = table.stats(new Site.FeedForwardInput(input.layer()));
-    return layer.map(pool ->
-        own.map(stats -> shrunk(stats, pool, KAPPA)).orElseGet(pool::channelMeanSquare));
+    return layer.map(
+        pool -> own.map(stats -> shrunk(stats, pool, KAPPA)).orElseGet(pool::channelMeanSquare));
   }
 
   /// Means of an expert's own tokens, shrunk to those of its layer.

@@ -148,10 +148,11 @@ public final class LayerObserver implements Observer, AutoCloseable {
 
   @Override
   public void further(Weight down, Matrix x) {
-    site(down).ifPresent(site -> {
-      add(site, x);
-      forced[Sites.expert(site).orElseThrow()] += x.rows();
-    });
+    site(down)
+        .ifPresent(site -> {
+          add(site, x);
+          forced[Sites.expert(site).orElseThrow()] += x.rows();
+        });
   }
 
   @Override

@@ -12,7 +12,11 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import smelt.calibrate.math.Matrix;
 import smelt.calibrate.tables.ArrowFile;
 import smelt.calibrate.tables.Table;
@@ -34,6 +38,10 @@ public final class TableFiles {
           LayerTables.HISTOGRAMS,
           LayerTables.EXPERTS,
           "hessians");
+
+  /// Names of the files in these folders, finished or not.
+  private static final Pattern OURS =
+      Pattern.compile("\\.?\\d{5}\\.([\\w.]+\\.)?(arrow|safetensors)(\\.part)?");
 
   private static final String TENSOR = "hessian";
   private static final long ROWS = 64;
@@ -85,6 +93,25 @@ public final class TableFiles {
   /// Writes `calibration.json`, which makes the folder a table: last of all.
   public static void writeIndex(Path folder, TableIndex index) throws IOException {
     AtomicFile.writeWhole(folder.resolve(TableIndex.FILE), index.json());
+  }
+
+  /// Removes files of a table from its folders that are not in a list: what a run with another text
+  /// left, or a killed one.
+  public static void removeOthers(Path folder, List<TableIndex.FileEntry> kept) throws IOException {
+    Set<Path> keep =
+        kept.stream().map(entry -> folder.resolve(entry.name())).collect(Collectors.toSet());
+    for (String name : FOLDERS) {
+      Path part = folder.resolve(name);
+      if (Files.isDirectory(part)) {
+        try (Stream<Path> files = Files.list(part)) {
+          for (Path file : files.filter(file -> !keep.contains(file)).toList()) {
+            if (OURS.matcher(file.getFileName().toString()).matches()) {
+              Files.delete(file);
+            }
+          }
+        }
+      }
+    }
   }
 
   /// Bytes of memory that writing a Hessian takes.

@@ -104,8 +104,7 @@ public record TableIndex(
   public record FileEntry(String name, long bytes, String sha256) {}
 
   /// The same with what was measured.
-  public TableIndex with(
-      List<LayerCoverage> measured, double forcedCost, List<FileEntry> written) {
+  public TableIndex with(List<LayerCoverage> measured, double forcedCost, List<FileEntry> written) {
     return new TableIndex(
         schema,
         program,

@@ -19,8 +19,8 @@ import smelt.formats.checkpoint.Weight;
 ///
 /// A massive output is that of a **super weight** if one number makes it: on that token more than
 /// `SHARE` of the energy is in one channel of the input, and in one channel of the output. The
-/// weight lies where both cross. An expert with a massive output is a **super expert** if it is among
-/// the half percent of the experts with the largest outputs, in any case the largest.
+/// weight lies where both cross. An expert with a massive output is a **super expert** if it is
+/// among the half percent of the experts with the largest outputs, in any case the largest.
 ///
 /// @param downs `down` linears that tokens went through
 public record Outliers(List<SuperWeight> weights, List<SuperExpert> experts, int downs) {
@@ -75,8 +75,7 @@ public record Outliers(List<SuperWeight> weights, List<SuperExpert> experts, int
     for (Weight weight : all) {
       if (weight.role() instanceof TensorRole.RoutedExpert routed
           && experts.stream()
-              .anyMatch(e ->
-                  e.layer() == routed.layerIndex() && e.expert() == routed.expert())) {
+              .anyMatch(e -> e.layer() == routed.layerIndex() && e.expert() == routed.expert())) {
         names.add(weight.name());
       }
     }
@@ -109,8 +108,7 @@ public record Outliers(List<SuperWeight> weights, List<SuperExpert> experts, int
         if (peak.weight().role() instanceof TensorRole.RoutedExpert expert
             && peak.out() >= quantile) {
           experts.add(
-              new SuperExpert(
-                  expert.layerIndex(), expert.expert(), peak.outChannel(), peak.out()));
+              new SuperExpert(expert.layerIndex(), expert.expert(), peak.outChannel(), peak.out()));
         }
       }
     }

@@ -93,8 +93,7 @@ public record CalibratePlan(
     parts.put("names", BYTES_PER_WEIGHT * checkpoint.weights().size());
     parts.put(
         "text",
-        BYTES_PER_TOKEN * work.tokens()
-            + 3 * ReferenceModel.routingBytes(spec, work.tokens()) / 2);
+        BYTES_PER_TOKEN * work.tokens() + 3 * ReferenceModel.routingBytes(spec, work.tokens()) / 2);
     parts.put("statistics", sizes.heapBytes());
     parts.put("hessians", sizes.hessianBytes());
     parts.put("scratch", scratch + computeBytes(work, spec, Math.max(atOnce, work.longest())));

@@ -2,13 +2,11 @@ package smelt.calibrate.pass;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
-import java.util.stream.Stream;
 import smelt.calibrate.math.Compute;
 import smelt.calibrate.math.Matrix;
 import smelt.calibrate.model.LayerOptions;
@@ -41,8 +39,7 @@ public final class Calibration {
   /// @param sequences token ids
   /// @param files what they were cut from
   /// @param sequenceLength most ids of a sequence that were asked for
-  public record Text(
-      List<int[]> sequences, List<TableIndex.CorpusFile> files, int sequenceLength) {
+  public record Text(List<int[]> sequences, List<TableIndex.CorpusFile> files, int sequenceLength) {
 
     public Text {
       sequences = List.copyOf(sequences);
@@ -170,6 +167,7 @@ public final class Calibration {
       read = reference.bytesRead();
     }
     TableIndex index = index(receipts);
+    TableFiles.removeOthers(folder, index.files());
     TableFiles.writeIndex(folder, index);
     return new Result(index, read, kept);
   }
@@ -237,19 +235,5 @@ public final class Calibration {
             .sorted(Comparator.comparing(TableIndex.FileEntry::name))
             .toList();
     return empty.with(coverage, LayerSizes.forced(spec, coverage), files);
-  }
-
-  /// Removes files that a killed run left unfinished, from the folders of a table.
-  public static void removeUnfinished(Path folder) throws IOException {
-    for (String name : TableFiles.FOLDERS) {
-      Path part = folder.resolve(name);
-      if (Files.isDirectory(part)) {
-        try (Stream<Path> files = Files.list(part)) {
-          for (Path file : files.filter(f -> f.toString().endsWith(".part")).toList()) {
-            Files.delete(file);
-          }
-        }
-      }
-    }
   }
 }

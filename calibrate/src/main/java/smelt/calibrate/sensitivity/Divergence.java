@@ -32,8 +32,8 @@ final class Divergence {
     cross = new double[tokens];
   }
 
-  /// Adds a tile of the vocabulary for tokens `from` to before `to`: one row of each matrix for each.
-  /// Different tokens by any number of threads.
+  /// Adds a tile of the vocabulary for tokens `from` to before `to`: one row of each matrix for
+  /// each. Different tokens by any number of threads.
   void add(Matrix p, Matrix q, int from, int to) {
     int cols = Math.toIntExact(p.cols());
     float[] a = new float[cols];

@@ -21,9 +21,9 @@ import smelt.calibrate.model.WeightRounding;
 /// The plain path and several probes through a model, side by side.
 ///
 /// The batch holds the text once for the plain path and once for each probe, which come in the
-/// order of their first layers. A probe is as the plain path until then, so its rows are copied from
-/// there and go through its layer by themselves, with rounded weights. Behind its last layer it goes
-/// on with all others that are not rounding, which share what is read.
+/// order of their first layers. A probe is as the plain path until then, so its rows are copied
+/// from there and go through its layer by themselves, with rounded weights. Behind its last layer
+/// it goes on with all others that are not rounding, which share what is read.
 final class ProbeRun {
 
   /// Rows of the vocabulary at once, a multiple of the rows of blocks.

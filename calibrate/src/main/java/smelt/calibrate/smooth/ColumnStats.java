@@ -10,8 +10,8 @@ import smelt.formats.codec.Tile;
 import smelt.formats.codec.TileDecoder;
 
 /// What the columns of a weight are like, from one reading of it: the largest magnitude and the sum
-/// of squares of each, and some whole rows, spread evenly, to see which columns make a row's largest
-/// magnitude.
+/// of squares of each, and some whole rows, spread evenly, to see which columns make a row's
+/// largest magnitude.
 public final class ColumnStats {
 
   private static final int SAMPLED_OF_PAIR = 64;

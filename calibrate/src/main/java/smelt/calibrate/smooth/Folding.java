@@ -92,8 +92,7 @@ public final class Folding {
   }
 
   private static void addAll(Map<String, List<Share>> from, Map<String, List<Share>> to) {
-    from.forEach((name, shares) ->
-        to.computeIfAbsent(name, _ -> new ArrayList<>()).addAll(shares));
+    from.forEach((name, shares) -> to.computeIfAbsent(name, _ -> new ArrayList<>()).addAll(shares));
   }
 
   /// The factor of each row; empty for a weight whose rows stay, and for every vector.
@@ -110,8 +109,7 @@ public final class Folding {
     return weight.shape().rank() == 2 ? weight.shape().dim(0) : 1;
   }
 
-  private static Optional<float[]> factors(
-      Map<String, List<Share>> all, Weight weight, int count) {
+  private static Optional<float[]> factors(Map<String, List<Share>> all, Weight weight, int count) {
     return Optional.ofNullable(all.get(weight.name())).stream()
         .flatMap(List::stream)
         .map(share -> share.spread(count))

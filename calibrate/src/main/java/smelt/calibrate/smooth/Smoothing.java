@@ -12,8 +12,8 @@ import smelt.calibrate.observe.InputStats;
 /// always zero, or that no weight reads, keeps 1.
 ///
 /// A few tokens say little about a channel, and one taken for small that is not would spoil every
-/// token. So `max|X|^2` is the mean of what `N` tokens show and of the median channel's, which counts
-/// like 16 tokens.
+/// token. So `max|X|^2` is the mean of what `N` tokens show and of the median channel's, which
+/// counts like 16 tokens.
 public final class Smoothing {
 
   private static final double LARGEST_LOG = 13 * StrictMath.log(2);
@@ -35,8 +35,8 @@ public final class Smoothing {
     this.error = error;
   }
 
-  /// Chooses factors for a pair. Without tokens, or without weights that are rounded, it stays as it
-  /// is.
+  /// Chooses factors for a pair. Without tokens, or without weights that are rounded, it stays as
+  /// it is.
   ///
   /// @param input what was seen at the pair's site
   /// @param rounded the pair's consumers that the target rounds; the others are multiplied too but
@@ -138,8 +138,7 @@ public final class Smoothing {
       int live = 0;
       for (int c = 0; c < logs.length; c++) {
         if (isLive(c)) {
-          logs[c] =
-              alpha * StrictMath.log(inputs[c]) - (1 - alpha) * StrictMath.log(weights[c]);
+          logs[c] = alpha * StrictMath.log(inputs[c]) - (1 - alpha) * StrictMath.log(weights[c]);
           sum += logs[c];
           live++;
         }

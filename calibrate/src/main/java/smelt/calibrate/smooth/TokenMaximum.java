@@ -13,8 +13,8 @@ import smelt.calibrate.observe.InputStats;
 /// P(|x| > t) = min(N ^ -((t / a) ^ k), m / t^2)
 /// ```
 ///
-/// with `k` from 0.5 (thicker than exponential) to 8 (nearly constant magnitude): `k` solves `a / sqrt(m) = ln(N)
-/// ^ (1 / k) / sqrt(gamma(1 + 2 / k))`. Channels are taken to be independent:
+/// with `k` from 0.5 (thicker than exponential) to 8 (nearly constant magnitude): `k` solves `a /
+/// sqrt(m) = ln(N) ^ (1 / k) / sqrt(gamma(1 + 2 / k))`. Channels are taken to be independent:
 ///
 /// ```
 /// E max^2 = integral of 2 t (1 - exp(-sum P(|x| > t))) dt

@@ -4,7 +4,7 @@ package smelt.calibrate.solve;
 public enum ColumnOrder {
   /// As they are.
   GIVEN,
-  /// From the largest to the smallest mean square of the input; equal ones as they are. Columns that
-  /// matter are rounded while there is least to take up.
+  /// From the largest to the smallest mean square of the input; equal ones as they are. Columns
+  /// that matter are rounded while there is least to take up.
   DESCENDING
 }

@@ -1,8 +1,8 @@
 package smelt.calibrate.solve;
 
 /// What is added to the diagonal of second moments, so that they can be factored and noise in them
-/// does no harm: `share` times the mean of the diagonal. Where that is not enough `step` is added to
-/// the share, again and again, up to `most`.
+/// does no harm: `share` times the mean of the diagonal. Where that is not enough `step` is added
+/// to the share, again and again, up to `most`.
 public record Damping(double share, double step, double most) {
 
   /// 0.01 of the mean, for second moments of many more tokens than channels.

@@ -11,10 +11,10 @@ import smelt.calibrate.solve.Method.Gptq.Scales;
 
 /// Rounds rows by GPTQ, some at a time: see [HessianFactor].
 ///
-/// Column `j` in order becomes `weight[j]` and then, for each `i < j` in order, `fma(d[i],
-/// T[i][j], ...)`; its code is the nearest, and `d[j] = fma(-scale, code, weight[j])`. In this
-/// order, whatever the blocks: the blocks before are added by the kernel when a block's turn comes,
-/// and within the block in parts of `PART` columns, so that most of the work is products of whole
+/// Column `j` in order becomes `weight[j]` and then, for each `i < j` in order, `fma(d[i], T[i][j],
+/// ...)`; its code is the nearest, and `d[j] = fma(-scale, code, weight[j])`. In this order,
+/// whatever the blocks: the blocks before are added by the kernel when a block's turn comes, and
+/// within the block in parts of `PART` columns, so that most of the work is products of whole
 /// blocks. So a row's result depends on nothing but the row.
 final class Feedback {
 
@@ -192,8 +192,7 @@ final class Feedback {
   private void handOn(int b, int first, int count) {
     int next = first + PART;
     if (next < BLOCK) {
-      accumulate(
-          b * BLOCK + first, count, inBlock(b, first, next), PART, next, BLOCK - next);
+      accumulate(b * BLOCK + first, count, inBlock(b, first, next), PART, next, BLOCK - next);
     }
   }
 

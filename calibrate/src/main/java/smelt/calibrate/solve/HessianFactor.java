@@ -54,8 +54,8 @@ public final class HessianFactor {
   /// Factors the second moments of a linear's input. The result is the same to the bit for any
   /// number of threads and for any kernels.
   ///
-  /// @param hessian `n x n`, symmetric: the mean of `x xT`, or any multiple of it; only the part above
-  ///   the diagonal is read
+  /// @param hessian `n x n`, symmetric: the mean of `x xT`, or any multiple of it; only the part
+  ///   above the diagonal is read
   /// @param memory where the factor is kept, `bytes(n)`; shared by the threads of `compute`
   /// @throws IllegalArgumentException if `hessian` is not square, holds what is not finite or a
   ///   negative number on the diagonal, or is so far from being positive that no damping helps
@@ -145,7 +145,8 @@ public final class HessianFactor {
     return damping;
   }
 
-  /// Channels that were always 0. Their columns are rounded to the nearest and neither give nor take.
+  /// Channels that were always 0. Their columns are rounded to the nearest and neither give nor
+  /// take.
   public int deadColumns() {
     return dead;
   }

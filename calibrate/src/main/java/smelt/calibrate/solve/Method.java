@@ -31,9 +31,9 @@ public sealed interface Method {
     }
   }
 
-  /// GPTQ: numbers are rounded one column after the other, and each column first takes up the errors
-  /// of those before it, as the second moments of the input say. Scales are those of [Weighted], with
-  /// the diagonal of the second moments as importance.
+  /// GPTQ: numbers are rounded one column after the other, and each column first takes up the
+  /// errors of those before it, as the second moments of the input say. Scales are those of
+  /// [Weighted], with the diagonal of the second moments as importance.
   ///
   /// @param scales when scales are chosen
   record Gptq(HessianFactor factor, Scales scales) implements Method {

@@ -6,9 +6,9 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SegmentAllocator;
 import smelt.calibrate.math.Matrix;
 
-/// Fits the one scale of each row once more to the output, its codes given: with `v` what they stand
-/// for, the scale is multiplied by `(v H w) / (v H v)`, which leaves the least error there. For
-/// thread by thread use, as [RowSolver].
+/// Fits the one scale of each row once more to the output, its codes given: with `v` what they
+/// stand for, the scale is multiplied by `(v H w) / (v H v)`, which leaves the least error there.
+/// For thread by thread use, as [RowSolver].
 public final class OutputRescale {
 
   private final RowGrid grid;

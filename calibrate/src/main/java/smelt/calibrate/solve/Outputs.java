@@ -25,8 +25,7 @@ final class Outputs {
   private final MemorySegment rows;
   private final MemorySegment products;
 
-  Outputs(
-      SolveKernels kernels, RowGrid grid, Moments moments, int cols, SegmentAllocator memory) {
+  Outputs(SolveKernels kernels, RowGrid grid, Moments moments, int cols, SegmentAllocator memory) {
     if (moments.size() != cols) {
       throw new IllegalArgumentException(
           "rows of " + cols + " weights, second moments of " + moments.size() + " channels");
@@ -122,5 +121,4 @@ final class Outputs {
     }
     return sum;
   }
-
 }

@@ -3,8 +3,8 @@ package smelt.calibrate.solve;
 /// What the codes and the decode scales of a row may be: `value = code x scale`.
 ///
 /// @param group codes, one after the other, that share a scale; all of a row for one scale a row
-/// @param largest codes are from `-largest` to `largest`: 127, or 7 for four bits; the least code of
-///   the type, -128 or -8, has no positive partner and is not used
+/// @param largest codes are from `-largest` to `largest`: 127, or 7 for four bits; the least code
+///   of the type, -128 or -8, has no positive partner and is not used
 /// @param scaleType what scales are stored as
 public record RowGrid(int group, int largest, ScaleType scaleType) {
 

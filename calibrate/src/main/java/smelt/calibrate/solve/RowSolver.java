@@ -39,8 +39,7 @@ public final class RowSolver {
   /// @param cols weights of a row
   /// @param memory `bytes` of it, which this keeps; it need not be shared
   /// @throws IllegalArgumentException if `cols` does not fit the grid or the method
-  public RowSolver(
-      Kernels codec, RowGrid grid, Method method, int cols, SegmentAllocator memory) {
+  public RowSolver(Kernels codec, RowGrid grid, Method method, int cols, SegmentAllocator memory) {
     this.grid = grid;
     this.cols = cols;
     this.groups = grid.groups(cols);

@@ -18,8 +18,8 @@ import java.util.Arrays;
 ///   `A^2` of the lower one over `B` of the upper. Where that is above the best so far the steps
 ///   between them are sorted and walked one by one. So all roundings there are were met.
 ///
-/// Only scales down to `absmax / 2^13` are looked at; below, all but the smallest magnitudes are cut
-/// off. Sums are F64, in the order of the group. One walk serves one thread.
+/// Only scales down to `absmax / 2^13` are looked at; below, all but the smallest magnitudes are
+/// cut off. Sums are F64, in the order of the group. One walk serves one thread.
 final class ScaleWalk {
 
   private static final int OCTAVES = 14;
@@ -150,8 +150,8 @@ final class ScaleWalk {
     return best;
   }
 
-  /// Writes those steps to `steps`: in the upper half the bits of the scale, so that larger ones come
-  /// first, then the number's place and `m`.
+  /// Writes those steps to `steps`: in the upper half the bits of the scale, so that larger ones
+  /// come first, then the number's place and `m`.
   private int stepsThatMayBeat(double most, float[] x, int from, int count, int top) {
     int found = 0;
     for (int i = from; i < from + count; i++) {

@@ -5,8 +5,8 @@ import static smelt.calibrate.math.Matrix.F32;
 import smelt.calibrate.math.Compute;
 import smelt.calibrate.math.Matrix;
 
-/// Lends few tokens what is known from many: `(n own + kappa pool) / (n + kappa)`. Own and pool must
-/// be of the same channels, as the input of a layer's experts is.
+/// Lends few tokens what is known from many: `(n own + kappa pool) / (n + kappa)`. Own and pool
+/// must be of the same channels, as the input of a layer's experts is.
 ///
 /// @param kappa how many tokens the pool is worth
 public record Shrinkage(double kappa) {
@@ -29,7 +29,9 @@ public record Shrinkage(double kappa) {
   /// @param pool the same of many tokens
   /// @param out may be `own`; each number is rounded once
   public void apply(Compute compute, Matrix own, long tokens, Matrix pool, Matrix out) {
-    if (own.rows() != pool.rows() || own.cols() != pool.cols() || out.rows() != own.rows()
+    if (own.rows() != pool.rows()
+        || own.cols() != pool.cols()
+        || out.rows() != own.rows()
         || out.cols() != own.cols()) {
       throw new IllegalArgumentException(
           own.rows() + " x " + own.cols() + " and " + pool.rows() + " x " + pool.cols());

@@ -5,7 +5,8 @@ import java.lang.foreign.MemorySegment;
 /// The inner loop of factoring second moments and of GPTQ, on F32 numbers in native byte order. The
 /// scalar kernels are the definition; all others give equal bytes.
 ///
-/// Offsets are bytes and need no alignment. Implementations have no state; any thread may call them.
+/// Offsets are bytes and need no alignment. Implementations have no state; any thread may call
+/// them.
 public interface SolveKernels {
 
   /// Name for the log, such as `scalar` or `vector-512`.

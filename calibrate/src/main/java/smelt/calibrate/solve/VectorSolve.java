@@ -7,9 +7,9 @@ import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
 
-/// The kernels with the Vector API, for any vector width. Lanes are columns, so each sum is the same
-/// chain of fused multiply-adds as in the scalar kernels. As everywhere, no method takes or returns
-/// a vector; memory on the heap is left to the scalar kernels.
+/// The kernels with the Vector API, for any vector width. Lanes are columns, so each sum is the
+/// same chain of fused multiply-adds as in the scalar kernels. As everywhere, no method takes or
+/// returns a vector; memory on the heap is left to the scalar kernels.
 ///
 /// Six rows by two vectors are in registers at a time, for the reasons that the math kernels have.
 final class VectorSolve implements SolveKernels {
@@ -49,23 +49,35 @@ final class VectorSolve implements SolveKernels {
         long from = panelOffset + (long) Float.BYTES * c;
         long to = outOffset + (long) Float.BYTES * c;
         twoVectors(
-            rows, rowsOffset, rowStride, rowCount, panel, from, panelStride, depth, out, to,
+            rows,
+            rowsOffset,
+            rowStride,
+            rowCount,
+            panel,
+            from,
+            panelStride,
+            depth,
+            out,
+            to,
             outStride);
       }
     }
-    SCALAR.accumulate(
-        rows,
-        rowsOffset,
-        rowStride,
-        rowCount,
-        panel,
-        panelOffset + (long) Float.BYTES * c,
-        panelStride,
-        depth,
-        out,
-        outOffset + (long) Float.BYTES * c,
-        outStride,
-        width - c);
+    if (c < width) {
+      long rest = (long) Float.BYTES * c;
+      SCALAR.accumulate(
+          rows,
+          rowsOffset,
+          rowStride,
+          rowCount,
+          panel,
+          panelOffset + rest,
+          panelStride,
+          depth,
+          out,
+          outOffset + rest,
+          outStride,
+          width - c);
+    }
   }
 
   private static void twoVectors(

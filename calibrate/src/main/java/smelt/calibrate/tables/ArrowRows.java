@@ -21,8 +21,8 @@ import org.apache.arrow.vector.ipc.ArrowFileReader;
 import org.apache.arrow.vector.ipc.message.ArrowBlock;
 import smelt.formats.BadInputException;
 
-/// Reads runs of rows of a file that [ArrowFile] wrote; one record batch is in memory at a time. For
-/// one thread.
+/// Reads runs of rows of a file that [ArrowFile] wrote; one record batch is in memory at a time.
+/// For one thread.
 public final class ArrowRows implements AutoCloseable {
 
   private final Path file;

@@ -26,8 +26,7 @@ class AllocationTest {
       double sensitivity = Math.exp(2 * random.nextGaussian());
       List<Choice> choices = new ArrayList<>();
       for (int b = 0; b < BITS.length; b++) {
-        double error =
-            sensitivity * Math.pow(4, -BITS[b]) * (0.7 + 0.6 * random.nextDouble());
+        double error = sensitivity * Math.pow(4, -BITS[b]) * (0.7 + 0.6 * random.nextDouble());
         choices.add(new Choice("b" + b, Math.round(elements * BITS[b] / 8), error));
       }
       items.add(Item.of("t" + i, choices));
@@ -193,8 +192,7 @@ class AllocationTest {
     Item b = Item.of("b", List.of(new Choice("z", 1, 1))).inGroup("g");
     assertThatThrownBy(() -> Allocation.underBudget(List.of(a, b), 10))
         .hasMessageContaining("no scheme that all of a, b may have");
-    assertThatThrownBy(() ->
-            Allocation.underBudget(List.of(a.pinnedTo("x"), a.pinnedTo("y")), 10))
+    assertThatThrownBy(() -> Allocation.underBudget(List.of(a.pinnedTo("x"), a.pinnedTo("y")), 10))
         .hasMessageContaining("no scheme");
   }
 
@@ -236,7 +234,12 @@ class AllocationTest {
         List.of(
             Item.of("a", List.of(new Choice("q4", 4, 1e-3), new Choice("q8", 8, 5e-4))),
             Item.of("b", List.of(new Choice("q4", 4, 1e-3), new Choice("q8", 8, 5e-4))),
-            Item.of("c", List.of(new Choice("q4", 4, 8e-2), new Choice("q6", 6, 3e-2), new Choice("q12", 12, 1e-4))));
+            Item.of(
+                "c",
+                List.of(
+                    new Choice("q4", 4, 8e-2),
+                    new Choice("q6", 6, 3e-2),
+                    new Choice("q12", 12, 1e-4))));
     Allocation found = Allocation.underBudget(items, 20);
     assertThat(found.schemes().get("c").scheme()).isEqualTo("q12");
     double measured = 0.9;
@@ -245,7 +248,8 @@ class AllocationTest {
     assertThat(choice.allocated()).isFalse();
     assertThat(choice.misjudged()).isTrue();
     assertThat(choice.reason())
-        .startsWith("The uniform scheme is kept, because the allocation is worse: measured 9.000e-01")
+        .startsWith(
+            "The uniform scheme is kept, because the allocation is worse: measured 9.000e-01")
         .contains("uniform 5.000e-02")
         .contains("do not add up");
     NeverWorse kept = NeverWorse.choose(found.error(), found.error() * 1.2, uniform);

@@ -40,8 +40,7 @@ class CostModelTest {
     assertThat(cost.productsOfAllExperts() / 1e9).isCloseTo(1_340, within(1.0));
     assertThat(cost.routedExperts() / 2e9).isCloseTo(20.4, within(0.05));
     // 61 layers of q_a, q_b, kv_a, kv_b and o, by hand.
-    long attention =
-        7168L * 1536 + 1536L * 24_576 + 7168L * 576 + 512L * 32_768 + 16_384L * 7168;
+    long attention = 7168L * 1536 + 1536L * 24_576 + 7168L * 576 + 512L * 32_768 + 16_384L * 7168;
     assertThat(attention / 1e6).isCloseTo(187.1, within(0.05));
     assertThat(cost.attention()).isEqualTo(2 * 61 * attention);
     assertThat(cost.head()).isEqualTo(2L * 129_280 * 7168);

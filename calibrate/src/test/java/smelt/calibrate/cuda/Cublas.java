@@ -42,8 +42,26 @@ final class Cublas {
         linker.downcallHandle(
             library.findOrThrow("cublasGemmEx"),
             FunctionDescriptor.of(
-                INT, LONG, INT, INT, INT, INT, INT, ValueLayout.ADDRESS, LONG, INT, INT, LONG, INT,
-                INT, ValueLayout.ADDRESS, LONG, INT, INT, INT, INT));
+                INT,
+                LONG,
+                INT,
+                INT,
+                INT,
+                INT,
+                INT,
+                ValueLayout.ADDRESS,
+                LONG,
+                INT,
+                INT,
+                LONG,
+                INT,
+                INT,
+                ValueLayout.ADDRESS,
+                LONG,
+                INT,
+                INT,
+                INT,
+                INT));
   }
 
   static Optional<Cublas> find() {

@@ -78,8 +78,7 @@ class CudaProbeTest {
   @Test
   void describesTheDevice() {
     CudaState state = CudaProbe.probe();
-    assertThat(state)
-        .isEqualTo(new CudaState.Ready("Stand-in", 13000, 90, 2, 1L << 30, 1L << 30));
+    assertThat(state).isEqualTo(new CudaState.Ready("Stand-in", 13000, 90, 2, 1L << 30, 1L << 30));
     assertThat(state.text())
         .isEqualTo("Stand-in, compute capability 9.0, 1.0 of 1.0 GiB free, driver for CUDA 13.0");
   }

@@ -45,7 +45,7 @@ final class DeviceTiles {
         new Encoding.Block(ElementType.F8_E4M3, 128, 128, ElementType.F32, ScaleFormat.FLOAT),
         new Encoding.Block(ElementType.F8_E4M3, 128, 128, ElementType.F32, ScaleFormat.UE8M0),
         new Encoding.Block(ElementType.I8, 128, 128, ElementType.F32, ScaleFormat.FLOAT),
-        new Encoding.Block(ElementType.I8, 7, 5, ElementType.F32, ScaleFormat.FLOAT),
+        new Encoding.Block(ElementType.I8, 33, 50, ElementType.F32, ScaleFormat.FLOAT),
         new Encoding.Channel(ElementType.F8_E4M3, ElementType.F32),
         new Encoding.Channel(ElementType.I8, ElementType.F32));
   }

@@ -6,7 +6,6 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
-import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
@@ -32,7 +31,7 @@ final class FakeDriver {
       List.of(
           "g++",
           "-std=c++17",
-          "-O2",
+          "-O1",
           "-ffp-contract=off",
           "-fno-strict-aliasing",
           "-U_FORTIFY_SOURCE",
@@ -202,10 +201,5 @@ final class FakeDriver {
       throw new IllegalStateException(String.join(" ", command) + "\n" + said);
     }
     return said;
-  }
-
-  /// Native memory that a test reads and writes.
-  static MemorySegment copyOf(Arena arena, byte[] bytes) {
-    return arena.allocateFrom(ValueLayout.JAVA_BYTE, bytes);
   }
 }

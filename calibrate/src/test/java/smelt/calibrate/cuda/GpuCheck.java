@@ -236,10 +236,7 @@ public final class GpuCheck {
       math.read(sums, squares);
     }
     double[] hessian = found.toArray(ValueLayout.JAVA_DOUBLE);
-    bound(
-        "Hessian",
-        MathBounds.hessian(x, new double[cols * cols], hessian, CudaMath.HESSIAN_RUN));
-    require(
-        Arrays.equals(expected, squares.toArray(ValueLayout.JAVA_DOUBLE)), "sums of squares");
+    bound("Hessian", MathBounds.hessian(x, new double[cols * cols], hessian, CudaMath.HESSIAN_RUN));
+    require(Arrays.equals(expected, squares.toArray(ValueLayout.JAVA_DOUBLE)), "sums of squares");
   }
 }

@@ -22,8 +22,7 @@ class KernelImageTest {
 
   private static final Path MODULE = Checkout.root().resolve("calibrate");
   private static final Path SOURCES = MODULE.resolve("src/main/cuda");
-  private static final Path COMPILED =
-      MODULE.resolve("src/main/resources/smelt/calibrate/cuda");
+  private static final Path COMPILED = MODULE.resolve("src/main/resources/smelt/calibrate/cuda");
 
   @TempDir Path folder;
 

@@ -14,12 +14,12 @@ import smelt.formats.codec.Transcoder;
 /// gives the largest error as a share of its bound, so 1 is the most that is right.
 ///
 /// With `u = 2^-24` a sum of `n` products in F32 is off by at most `n u / (1 - n u)` of the sum of
-/// magnitudes. Tensor cores may cut off instead of rounding, twice that; a number rounded to BF16 is
-/// off by 2^-9 of itself; `expf` and a division by at most 2^-22 of the result.
+/// magnitudes. Tensor cores may cut off instead of rounding, twice that; a number rounded to BF16
+/// is off by 2^-8 of itself; `expf` and a division by at most 2^-22 of the result.
 final class MathBounds {
 
   private static final double U = 0x1p-24;
-  private static final double BF16 = 0x1p-9;
+  private static final double BF16 = 0x1p-8;
 
   private MathBounds() {}
 
@@ -112,9 +112,7 @@ final class MathBounds {
         double g = gate.get(r, c);
         double value = g / (1 + Math.exp(-g)) * up.get(r, c);
         double bound =
-            (2 * 0x1p-22 + 3 * U) * Math.abs(value)
-                + 0x1p-121 * Math.abs(up.get(r, c))
-                + 0x1p-126;
+            (2 * 0x1p-22 + 3 * U) * Math.abs(value) + 0x1p-121 * Math.abs(up.get(r, c)) + 0x1p-126;
         worst = Math.max(worst, ratio(out.get(r, c) - value, bound));
       }
     }

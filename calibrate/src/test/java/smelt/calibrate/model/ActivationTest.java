@@ -24,6 +24,7 @@ import smelt.calibrate.model.ActivationScheme.None;
 import smelt.calibrate.model.ActivationScheme.PerGroup;
 import smelt.calibrate.model.ActivationScheme.PerTensor;
 import smelt.calibrate.model.ActivationScheme.PerToken;
+import smelt.calibrate.model.ActivationScheme.Shifted;
 import smelt.calibrate.model.SampleRun.Setup;
 import smelt.formats.Checkout;
 import smelt.formats.ElementType;
@@ -103,6 +104,14 @@ class ActivationTest {
     assertThat(rounded[0]).containsExactly(0, 0.5f, 0.5f, 0.5f, 68, 68, -59.5f, -59.5f);
   }
 
+  /// The same numbers where the offset is added behind rounding: 0.25 / 0.5 goes to the even 0.
+  @Test
+  void anOffsetMayBeAddedToWhatIsWholeAlready() {
+    float[][] rounded =
+        round(new Shifted(0.5f, -9), new float[] {0, 0.25f, 0.7f, 0.75f, 200, 68, -200, -59.5f});
+    assertThat(rounded[0]).containsExactly(0, 0, 0.5f, 1, 68, 68, -59.5f, -59.5f);
+  }
+
   /// A runtime that holds the reciprocal of its scale in fewer bits rounds with another scale than
   /// it multiplies with.
   @Test
@@ -121,6 +130,7 @@ class ActivationTest {
     assertThat(round(new PerTensor(ElementType.F8_E4M3, 1), faulty)[0])
         .containsExactly(1, Float.NaN, 448);
     assertThat(round(new Affine(1, 1, 27), faulty)[0]).containsExactly(1, Float.NaN, 100);
+    assertThat(round(new Shifted(1, 27), faulty)[0]).containsExactly(1, Float.NaN, 100);
   }
 
   static Stream<ActivationScheme> schemes() {
@@ -131,7 +141,8 @@ class ActivationTest {
         new PerGroup(ElementType.F8_E4M3, 64, ScaleFormat.UE8M0),
         new PerTensor(ElementType.I8, 0.03f),
         new PerTensor(ElementType.F8_E4M3, 0.01f),
-        new Affine(0.03f, 33.25f, 17));
+        new Affine(0.03f, 33.25f, 17),
+        new Shifted(0.03f, 17));
   }
 
   /// 70 rows of 500 numbers are three tasks.

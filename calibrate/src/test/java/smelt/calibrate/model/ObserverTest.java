@@ -114,8 +114,7 @@ class ObserverTest {
           && expert.projection() != smelt.formats.checkpoint.Projection.DOWN) {
         List<float[]> all = seen.routed.get(expert.layerIndex());
         assertThat(matrix(all))
-            .isDeepEqualTo(
-                matrix(seen.inputs.get(new TensorRole.Router(expert.layerIndex()))));
+            .isDeepEqualTo(matrix(seen.inputs.get(new TensorRole.Router(expert.layerIndex()))));
         List<float[]> own = new ArrayList<>();
         Routing routing = seen.routings.get(expert.layerIndex());
         for (int token = 0; token < all.size(); token++) {
@@ -164,9 +163,7 @@ class ObserverTest {
 
   private static SampleRun run(Path model, Observer observer, long scratch) throws IOException {
     return SampleRun.of(
-        model,
-        sequences(),
-        Setup.PLAIN.options(LayerOptions.observed(observer)).scratch(scratch));
+        model, sequences(), Setup.PLAIN.options(LayerOptions.observed(observer)).scratch(scratch));
   }
 
   private static Checkpoint open(Path folder) throws IOException {

@@ -57,8 +57,7 @@ class OnceTest {
       }
       TokenBatch batch = TokenBatch.of(arena, sequences, spec.hidden());
       Matrix sum = Matrix.zeros(arena, batch.tokens(), spec.hidden());
-      long scratch =
-          once == 0 ? 64L << 20 : ReferenceModel.onceScratch(checkpoint, once, LENGTH);
+      long scratch = once == 0 ? 64L << 20 : ReferenceModel.onceScratch(checkpoint, once, LENGTH);
       List<Routing> routings = new ArrayList<>();
       try (ReferenceModel model = ReferenceModel.open(checkpoint, source, compute, scratch)) {
         model.embed(batch);
@@ -75,8 +74,7 @@ class OnceTest {
           boolean used = !(weight.role() instanceof TensorRole.Indexer);
           all += inLayer && used ? weight.bytes() : 0;
         }
-        return new Ran(
-            SampleRun.copy(batch.hidden()), routings, model.bytesRead() - embedded, all);
+        return new Ran(SampleRun.copy(batch.hidden()), routings, model.bytesRead() - embedded, all);
       }
     }
   }

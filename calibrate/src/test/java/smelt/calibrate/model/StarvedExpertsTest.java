@@ -92,8 +92,8 @@ class StarvedExpertsTest {
     }
   }
 
-  /// INT4 in groups of 32 of a row, each with the scale of a grid that loses least, columns weighted
-  /// by their importance.
+  /// INT4 in groups of 32 of a row, each with the scale of a grid that loses least, columns
+  /// weighted by their importance.
   private static float[][] int4(float[][] weight, float[] importance) {
     float[][] out = new float[weight.length][weight[0].length];
     for (int row = 0; row < out.length; row++) {
@@ -151,9 +151,7 @@ class StarvedExpertsTest {
 
     @Override
     public void routed(int layer, Matrix input, long firstToken, Routing routing) {
-      inputs
-          .computeIfAbsent(layer, _ -> new ArrayList<>())
-          .addAll(List.of(SampleRun.copy(input)));
+      inputs.computeIfAbsent(layer, _ -> new ArrayList<>()).addAll(List.of(SampleRun.copy(input)));
       routings.put(layer, routing);
     }
 
@@ -191,9 +189,7 @@ class StarvedExpertsTest {
     Reading reading = new Reading();
     var _ =
         SampleRun.of(
-            model,
-            sequences,
-            SampleRun.Setup.PLAIN.options(LayerOptions.observed(reading)));
+            model, sequences, SampleRun.Setup.PLAIN.options(LayerOptions.observed(reading)));
     return reading;
   }
 
@@ -315,8 +311,7 @@ class StarvedExpertsTest {
               Importance.of(table, new Site.ExpertDown(layer, number)).orElseThrow());
       List<float[]> tokens = all.inputs.get(layer);
       Expert full =
-          exact.rounded(
-              meanSquare(tokens), meanSquare(tokens.stream().map(exact::inner).toList()));
+          exact.rounded(meanSquare(tokens), meanSquare(tokens.stream().map(exact::inner).toList()));
       float[] equal = new float[256];
       Arrays.fill(equal, 1);
       double a = error(exact, own, inputs);
@@ -324,7 +319,13 @@ class StarvedExpertsTest {
       System.out.printf(
           "layer %d expert %d: %d tokens, %d forced; error %.6f, with all tokens %.6f (x %.4f),"
               + " without importance %.6f%n",
-          layer, number, seen.tokens(), seen.forced(), a, b, a / b,
+          layer,
+          number,
+          seen.tokens(),
+          seen.forced(),
+          a,
+          b,
+          a / b,
           error(exact, exact.rounded(equal, equal), inputs));
       assertThat(a).isLessThanOrEqualTo(1.1 * b);
       ours += a;

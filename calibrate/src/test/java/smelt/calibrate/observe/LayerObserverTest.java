@@ -34,33 +34,38 @@ class LayerObserverTest {
 
   private static Map<Site, Found> found(Setup setup) throws IOException {
     Map<Site, Found> all = new HashMap<>();
-    var _ = ObservedRun.run(
-        setup,
-        observer -> {
-          for (Site site : observer.sites()) {
-            all.put(site, found(observer, site));
-          }
-        });
+    var _ =
+        ObservedRun.run(
+            setup,
+            observer -> {
+              for (Site site : observer.sites()) {
+                all.put(site, found(observer, site));
+              }
+            });
     return all;
   }
 
   private static Found found(LayerObserver observer, Site site) {
     InputStats stats = observer.stats(site).orElseThrow();
     List<Long> counts = new ArrayList<>();
-    stats.histogram().ifPresent(h -> {
-      for (int bin = 0; bin < Histogram.BINS; bin++) {
-        counts.add(h.count(bin));
-      }
-    });
+    stats
+        .histogram()
+        .ifPresent(h -> {
+          for (int bin = 0; bin < Histogram.BINS; bin++) {
+            counts.add(h.count(bin));
+          }
+        });
     List<Float> hessian = new ArrayList<>();
     try (Arena arena = Arena.ofShared()) {
-      observer.hessian(site, arena).ifPresent(h -> {
-        for (long i = 0; i < h.channels(); i++) {
-          for (long j = 0; j < h.channels(); j++) {
-            hessian.add(h.values().get(i, j));
-          }
-        }
-      });
+      observer
+          .hessian(site, arena)
+          .ifPresent(h -> {
+            for (long i = 0; i < h.channels(); i++) {
+              for (long j = 0; j < h.channels(); j++) {
+                hessian.add(h.values().get(i, j));
+              }
+            }
+          });
     }
     return new Found(
         stats.tokens(),
@@ -87,8 +92,7 @@ class LayerObserverTest {
     Keeping seen =
         ObservedRun.run(
             new Setup(model, 2, false, HessianChoice.NONE),
-            observer ->
-                observer.sites().forEach(site -> all.put(site, found(observer, site))));
+            observer -> observer.sites().forEach(site -> all.put(site, found(observer, site))));
     assertThat(all.keySet()).isEqualTo(seen.rows.keySet());
     all.forEach((site, found) -> assertPlain(site, found, seen.rows.get(site)));
   }
@@ -128,8 +132,7 @@ class LayerObserverTest {
     Keeping seen =
         ObservedRun.run(
             new Setup(ObservedRun.SMALL),
-            observer ->
-                observer.sites().forEach(site -> all.put(site, found(observer, site))));
+            observer -> observer.sites().forEach(site -> all.put(site, found(observer, site))));
     int compared = 0;
     for (Map.Entry<Site, Found> entry : all.entrySet()) {
       List<Float> hessian = entry.getValue().hessian;

@@ -113,8 +113,7 @@ final class ObservedRun {
                 MathKernelSet.choose("auto"), KernelSet.choose("auto"), setup.threads());
         Arena arena = Arena.ofShared()) {
       Checkpoint checkpoint = Checkpoint.open(source);
-      long scratch =
-          setup.littleMemory() ? ReferenceModel.leastScratch(checkpoint, 40) : 64L << 20;
+      long scratch = setup.littleMemory() ? ReferenceModel.leastScratch(checkpoint, 40) : 64L << 20;
       try (ReferenceModel model = ReferenceModel.open(checkpoint, source, compute, scratch)) {
         return run(model, setup, compute, arena, use);
       }
@@ -122,8 +121,7 @@ final class ObservedRun {
   }
 
   private static Keeping run(
-      ReferenceModel model, Setup setup, Compute compute, Arena arena, Use use)
-      throws IOException {
+      ReferenceModel model, Setup setup, Compute compute, Arena arena, Use use) throws IOException {
     ModelSpec spec = model.spec();
     Keeping keeping = new Keeping(spec.layerCount());
     TokenBatch batch = TokenBatch.of(arena, sequences(spec.vocabulary()), spec.hidden());

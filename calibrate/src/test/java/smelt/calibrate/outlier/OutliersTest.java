@@ -72,8 +72,7 @@ class OutliersTest {
     assertThat(found.outliers().weights())
         .singleElement()
         .satisfies(weight -> {
-          assertThat(weight.down().role())
-              .isEqualTo(new TensorRole.DenseMlp(0, Projection.DOWN));
+          assertThat(weight.down().role()).isEqualTo(new TensorRole.DenseMlp(0, Projection.DOWN));
           assertThat(weight.row()).isEqualTo(PlantedOutliers.ROW);
           assertThat(weight.col()).isEqualTo(PlantedOutliers.COL);
           assertThat(weight.line())
@@ -89,8 +88,7 @@ class OutliersTest {
     assertThat(found.outliers().names(found.weights()))
         .hasSize(4)
         .contains(
-            "model.layers.0.mlp.down_proj.weight",
-            "model.layers.2.mlp.experts.5.gate_proj.weight");
+            "model.layers.0.mlp.down_proj.weight", "model.layers.2.mlp.experts.5.gate_proj.weight");
     assertThat(4.0 / found.weights().size()).isLessThan(0.02);
   }
 

@@ -33,8 +33,7 @@ import smelt.formats.source.ModelSources;
 class CalibrationTest {
 
   private static final Path MODEL = Checkout.root().resolve("samples/tiny-deepseek-v3");
-  private static final LayerObserver.Options ALL =
-      new LayerObserver.Options(HessianChoice.ALL, 20);
+  private static final LayerObserver.Options ALL = new LayerObserver.Options(HessianChoice.ALL, 40);
 
   @TempDir private Path folder;
 
@@ -127,8 +126,7 @@ class CalibrationTest {
 
   @Test
   void readsNoMoreThanTheModel() throws IOException {
-    Calibration.Result result =
-        run(folder, new Setup(2, OptionalLong.of(1), ALL), text(1), NEVER);
+    Calibration.Result result = run(folder, new Setup(2, OptionalLong.of(1), ALL), text(1), NEVER);
     try (ModelSource source = ModelSources.open(MODEL)) {
       long model = Checkpoint.open(source).tensorBytes();
       System.out.printf("%d bytes read of %d%n", result.bytesRead(), model);
@@ -156,14 +154,15 @@ class CalibrationTest {
       keptMost = Math.max(keptMost, result.layersKept());
       stops++;
     }
-    System.out.printf("stopped at %d of %d looks; up to %d layers kept%n", stops, looks[0], keptMost);
+    System.out.printf(
+        "stopped at %d of %d looks; up to %d layers kept%n", stops, looks[0], keptMost);
     assertThat(stops).isGreaterThanOrEqualTo(9);
     assertThat(keptMost).isGreaterThanOrEqualTo(3);
   }
 
   @Test
   void doesNotGoOnWithLayersOfAnotherText() throws IOException {
-    Stopping stopping = new Stopping(new int[1], 200);
+    Stopping stopping = new Stopping(new int[1], 100);
     assertThatThrownBy(() -> run(folder, Setup.PLAIN, text(1), stopping))
         .isInstanceOf(Stopped.class);
     assertThat(run(folder, Setup.PLAIN, text(2), NEVER).layersKept()).isZero();
@@ -182,7 +181,7 @@ class CalibrationTest {
       Coverage coverage = table.coverage(layer);
       for (int e = 0; e < coverage.experts().size(); e++) {
         Coverage.Expert expert = coverage.experts().get(e);
-        long missing = Math.max(0, 20 - expert.tokens());
+        long missing = Math.max(0, 40 - expert.tokens());
         assertThat(expert.forced()).isEqualTo(missing);
         assertThat(expert.down())
             .isEqualTo(missing > 0 ? Coverage.Source.FORCED : Coverage.Source.OWN);

@@ -60,9 +60,7 @@ class SensitivityTest {
 
   private static Scheme scheme(String name, Encoding encoding) {
     return new Scheme(
-        name,
-        _ -> Optional.of(encoding),
-        weight -> encoding.codeBytes(weight.shape().elements()));
+        name, _ -> Optional.of(encoding), weight -> encoding.codeBytes(weight.shape().elements()));
   }
 
   private static Scheme ggml(GgmlType type) {
@@ -79,7 +77,8 @@ class SensitivityTest {
 
   @Test
   void namesThePartsOfEachLayer() {
-    assertThat(parts).extracting(ModelPart::name)
+    assertThat(parts)
+        .extracting(ModelPart::name)
         .startsWith("layer 0 attention", "layer 0 kv_b", "layer 0 dense.in", "layer 0 dense.out")
         .contains("layer 3 experts.in", "layer 3 experts.out", "layer 3 shared.out")
         .endsWith("head")
@@ -118,8 +117,9 @@ class SensitivityTest {
     some.add(parts.getLast());
     Scheme[] schemes = {
       ggml(GgmlType.Q4_0),
-      scheme("block", new Encoding.Block(
-          ElementType.I8, 128, 128, ElementType.F32, ScaleFormat.FLOAT)),
+      scheme(
+          "block",
+          new Encoding.Block(ElementType.I8, 128, 128, ElementType.F32, ScaleFormat.FLOAT)),
       scheme("channel", new Encoding.Channel(ElementType.I8, ElementType.F32)),
       scheme("int4", new Encoding.Int4(128, ElementType.BF16, -8))
     };

@@ -57,8 +57,7 @@ public final class FoldedModel {
 
   /// @param folder where the copy is written; made if it is not there
   /// @return `folder`
-  public static Path write(Path model, Folding folding, Form form, Path folder)
-      throws IOException {
+  public static Path write(Path model, Folding folding, Form form, Path folder) throws IOException {
     Files.createDirectories(folder);
     for (String name : SIDE_FILES) {
       if (Files.exists(model.resolve(name))) {
@@ -67,8 +66,7 @@ public final class FoldedModel {
     }
     try (ModelSource source = ModelSources.open(model);
         OutputStream shard =
-            new BufferedOutputStream(
-                Files.newOutputStream(folder.resolve("model.safetensors")))) {
+            new BufferedOutputStream(Files.newOutputStream(folder.resolve("model.safetensors")))) {
       FoldedModel copy = new FoldedModel(Checkpoint.open(source), folding, form);
       copy.writeConfig(folder.resolve("config.json"));
       copy.write(source, shard);

@@ -80,15 +80,17 @@ class FoldingTest {
   }
 
   static Folding folding(List<Coupling> couplings, boolean exact) {
-    return Folding.combine(
-        couplings.stream().map(c -> Folding.of(c, factors(c, exact))).toList());
+    return Folding.combine(couplings.stream().map(c -> Folding.of(c, factors(c, exact))).toList());
   }
 
   private Path written(Path model, Folding folding) throws IOException {
-    Path folder = temporary.resolve("folded" + IntStream.iterate(0, i -> i + 1)
-        .filter(i -> !temporary.resolve("folded" + i).toFile().exists())
-        .findFirst()
-        .orElseThrow());
+    Path folder =
+        temporary.resolve(
+            "folded"
+                + IntStream.iterate(0, i -> i + 1)
+                    .filter(i -> !temporary.resolve("folded" + i).toFile().exists())
+                    .findFirst()
+                    .orElseThrow());
     return FoldedModel.write(model, folding, FoldedModel.Form.F32, folder);
   }
 
@@ -177,8 +179,7 @@ class FoldingTest {
 
   private static Folding withoutChecks(Coupling whole, List<Weight> consumers) {
     return Folding.of(
-        new Coupling(
-            whole.pair(), whole.channels(), whole.producers(), consumers, whole.columns()),
+        new Coupling(whole.pair(), whole.channels(), whole.producers(), consumers, whole.columns()),
         factors(whole, true));
   }
 
@@ -192,8 +193,7 @@ class FoldingTest {
             "self_attn.indexer.wk.weight",
             "self_attn.indexer.weights_proj.weight");
     assertThat(names(couplings.of(new Pair.QueryNorm(0))))
-        .containsExactlyInAnyOrder(
-            "self_attn.q_b_proj.weight", "self_attn.indexer.wq_b.weight");
+        .containsExactlyInAnyOrder("self_attn.q_b_proj.weight", "self_attn.indexer.wq_b.weight");
   }
 
   private static List<String> names(Coupling coupling) {

@@ -22,15 +22,13 @@ record Logits(float[] values) {
 
   static Logits of(Path model, List<int[]> sequences, String kernels) throws IOException {
     try (ModelSource source = ModelSources.open(model);
-        Compute compute =
-            new Compute(MathKernelSet.choose(kernels), KernelSet.choose(kernels), 2);
+        Compute compute = new Compute(MathKernelSet.choose(kernels), KernelSet.choose(kernels), 2);
         Arena arena = Arena.ofShared()) {
       Checkpoint checkpoint = Checkpoint.open(source);
       int longest = sequences.stream().mapToInt(ids -> ids.length).max().orElseThrow();
       long tokens = sequences.stream().mapToLong(ids -> ids.length).sum();
       long scratch = ReferenceModel.fullScratch(checkpoint, tokens, longest);
-      try (ReferenceModel reference =
-          ReferenceModel.open(checkpoint, source, compute, scratch)) {
+      try (ReferenceModel reference = ReferenceModel.open(checkpoint, source, compute, scratch)) {
         return of(reference, sequences, arena);
       }
     }

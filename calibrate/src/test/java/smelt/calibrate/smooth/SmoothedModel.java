@@ -39,8 +39,7 @@ public final class SmoothedModel {
       throws IOException {
     List<Smoothing> chosen = choose(model, sequences, wanted);
     Folding folding = Folding.combine(chosen.stream().map(Smoothing::folding).toList());
-    FoldedModel.Form form =
-        wanted.exact() ? FoldedModel.Form.AS_STORED : FoldedModel.Form.ROUNDED;
+    FoldedModel.Form form = wanted.exact() ? FoldedModel.Form.AS_STORED : FoldedModel.Form.ROUNDED;
     return FoldedModel.write(model, folding, form, folder);
   }
 
@@ -63,8 +62,7 @@ public final class SmoothedModel {
         }
         InputStats input = seen.get(coupling.pair().site());
         if (input != null) {
-          chosen.add(
-              Smoothing.choose(coupling, input, rounded, wanted.strength(), wanted.exact()));
+          chosen.add(Smoothing.choose(coupling, input, rounded, wanted.strength(), wanted.exact()));
         }
       }
       return chosen;
@@ -81,8 +79,7 @@ public final class SmoothedModel {
     int longest = sequences.stream().mapToInt(ids -> ids.length).max().orElseThrow();
     long tokens = sequences.stream().mapToLong(ids -> ids.length).sum();
     long scratch = ReferenceModel.fullScratch(checkpoint, tokens, longest);
-    try (Compute compute =
-            new Compute(MathKernelSet.choose("auto"), KernelSet.choose("auto"), 2);
+    try (Compute compute = new Compute(MathKernelSet.choose("auto"), KernelSet.choose("auto"), 2);
         Arena arena = Arena.ofShared();
         ReferenceModel model = ReferenceModel.open(checkpoint, source, compute, scratch)) {
       SiteInputs inputs = new SiteInputs(model.spec().layerCount());

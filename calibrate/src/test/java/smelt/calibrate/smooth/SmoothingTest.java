@@ -166,8 +166,7 @@ class SmoothingTest {
     for (boolean exact : new boolean[] {true, false}) {
       Smoothing searched = choose(x, new Strength.Searched(), exact);
       assertThat(searched.error()).isLessThanOrEqualTo(searched.plainError());
-      assertThat(searched.error())
-          .isLessThanOrEqualTo(choose(x, Strength.USUAL, exact).error());
+      assertThat(searched.error()).isLessThanOrEqualTo(choose(x, Strength.USUAL, exact).error());
       double gain = measured(x, plain) / measured(x, searched.factors());
       System.out.printf(
           "outliers %.0f, %s: alpha %s, error by %.2f%n",
@@ -237,8 +236,7 @@ class SmoothingTest {
     Smoothing blind =
         Smoothing.choose(coupling, none, List.of(stats), new Strength.Searched(), true);
     Smoothing kept =
-        Smoothing.choose(
-            coupling, statsOf(inputs(1, 8)), List.of(), new Strength.Searched(), true);
+        Smoothing.choose(coupling, statsOf(inputs(1, 8)), List.of(), new Strength.Searched(), true);
     for (Smoothing smoothing : List.of(blind, kept)) {
       assertThat(smoothing.alpha()).isEmpty();
       assertThat(smoothing.folding().names()).isEmpty();
@@ -300,8 +298,8 @@ class SmoothingTest {
   @Test
   void refusesWhatDoesNotBelongTogether() {
     InputStats other = new InputStats(1, 0, 0, new float[8], new float[8]);
-    assertThatThrownBy(() ->
-            Smoothing.choose(coupling, other, List.of(stats), Strength.USUAL, true))
+    assertThatThrownBy(
+            () -> Smoothing.choose(coupling, other, List.of(stats), Strength.USUAL, true))
         .isInstanceOf(IllegalArgumentException.class);
     assertThatThrownBy(() -> new Strength.Fixed(1.5)).isInstanceOf(IllegalArgumentException.class);
   }

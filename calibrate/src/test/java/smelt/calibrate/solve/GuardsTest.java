@@ -54,7 +54,8 @@ class GuardsTest {
       double[] difference = new double[COLS];
       for (int c = 0; c < COLS; c++) {
         float scale = scales.get(Matrix.F32, 4L * row);
-        difference[c] = weights.get(row, c) - codes.get(JAVA_BYTE, (long) row * COLS + c) * (double) scale;
+        difference[c] =
+            weights.get(row, c) - codes.get(JAVA_BYTE, (long) row * COLS + c) * (double) scale;
       }
       return Textbook.outputError(difference, truth);
     }
@@ -90,7 +91,8 @@ class GuardsTest {
       Case on = new Case(arena);
       solve(on, gptq(on, on.moments));
       byte[] codes = on.codes.toArray(JAVA_BYTE);
-      Kept kept = guard(on, new Moments.Full(on.moments)).keepBetter(on.weights, on.codes, on.scales);
+      Kept kept =
+          guard(on, new Moments.Full(on.moments)).keepBetter(on.weights, on.codes, on.scales);
       assertThat(kept.rows()).isEqualTo(ROWS);
       assertThat(kept.plainRows()).isEmpty();
       assertThat(kept.keptError()).isEqualTo(kept.solvedError()).isLessThan(kept.plainError() / 2);
@@ -114,7 +116,8 @@ class GuardsTest {
       }
       solve(on, gptq(on, wrong));
       double[] harmed = on.errors();
-      Kept kept = guard(on, new Moments.Full(on.moments)).keepBetter(on.weights, on.codes, on.scales);
+      Kept kept =
+          guard(on, new Moments.Full(on.moments)).keepBetter(on.weights, on.codes, on.scales);
       assertThat(kept.plainRows()).hasSizeGreaterThan(ROWS / 2);
       assertThat(kept.solvedError()).isGreaterThan(kept.plainError());
       assertThat(kept.keptError()).isLessThanOrEqualTo(kept.plainError());
@@ -126,7 +129,8 @@ class GuardsTest {
         assertThat(errors[r]).isLessThanOrEqualTo(plain[r] * (1 + 1e-4));
         sum += errors[r];
       }
-      assertThat(kept.keptError()).isCloseTo(sum, org.assertj.core.data.Percentage.withPercentage(0.01));
+      assertThat(kept.keptError())
+          .isCloseTo(sum, org.assertj.core.data.Percentage.withPercentage(0.01));
     }
   }
 
@@ -141,7 +145,8 @@ class GuardsTest {
         alone.set(i, i, diagonal[i]);
       }
       solve(on, new Method.Weighted(diagonal));
-      Kept kept = guard(on, new Moments.Diagonal(diagonal)).keepBetter(on.weights, on.codes, on.scales);
+      Kept kept =
+          guard(on, new Moments.Diagonal(diagonal)).keepBetter(on.weights, on.codes, on.scales);
       assertThat(kept.plainRows()).isEmpty();
       assertThat(kept.solvedError()).isLessThan(kept.plainError());
       Kept same = guard(on, new Moments.Full(alone)).keepBetter(on.weights, on.codes, on.scales);
@@ -152,8 +157,7 @@ class GuardsTest {
 
   @Test
   void countsRowsOnAcrossParts() {
-    Kept both =
-        new Kept(10, List.of(3L), 4, 3, 2).plus(new Kept(5, List.of(0L, 4L), 1, 1, 1));
+    Kept both = new Kept(10, List.of(3L), 4, 3, 2).plus(new Kept(5, List.of(0L, 4L), 1, 1, 1));
     assertThat(both).isEqualTo(new Kept(15, List.of(3L, 10L, 14L), 5, 4, 3));
   }
 
@@ -180,14 +184,13 @@ class GuardsTest {
       }
       assertThat(gain).isPositive();
       assertThat(rescale.apply(on.weights, on.codes, on.scales)).isLessThan(ROWS / 2);
-      assertThatThrownBy(
-              () ->
-                  new OutputRescale(
-                      kernels,
-                      new RowGrid(50, 7, ScaleType.F32),
-                      new Moments.Full(on.moments),
-                      COLS,
-                      on.arena))
+      assertThatThrownBy(() ->
+              new OutputRescale(
+                  kernels,
+                  new RowGrid(50, 7, ScaleType.F32),
+                  new Moments.Full(on.moments),
+                  COLS,
+                  on.arena))
           .hasMessageContaining("groups of 50");
     }
   }

@@ -147,8 +147,7 @@ class HessianFactorTest {
   void refusesWhatAreNoSecondMoments() {
     try (Arena arena = Arena.ofShared()) {
       assertThatThrownBy(
-              () ->
-                  factor(arena, Matrix.zeros(arena, 3, 4), Damping.LIGHT, ColumnOrder.GIVEN))
+              () -> factor(arena, Matrix.zeros(arena, 3, 4), Damping.LIGHT, ColumnOrder.GIVEN))
           .hasMessageContaining("3 x 4");
       assertThatThrownBy(
               () -> factor(arena, diagonal(arena, 1, -1), Damping.LIGHT, ColumnOrder.GIVEN))

@@ -65,11 +65,11 @@ class RowSolverTest {
     return weights;
   }
 
-  private static HessianFactor factor(Arena arena, double[][] h, ColumnOrder order, String kernels) {
+  private static HessianFactor factor(
+      Arena arena, double[][] h, ColumnOrder order, String kernels) {
     Matrix moments = Matrix.zeros(arena, h.length, h.length);
     Textbook.copy(h, moments);
-    try (Compute compute =
-        new Compute(MathKernelSet.choose("auto"), KernelSet.choose("auto"), 2)) {
+    try (Compute compute = new Compute(MathKernelSet.choose("auto"), KernelSet.choose("auto"), 2)) {
       return HessianFactor.of(
           compute, SolveKernelSet.choose(kernels), moments, Damping.STRONG, order, arena);
     }
@@ -169,8 +169,7 @@ class RowSolverTest {
       for (int r = 0; r < 5; r++) {
         MemorySegment.copy(weights.data(), Matrix.F32, weights.at(r, 0), row, 0, COLS);
         assertThat(int4.scales[r]).isEqualTo(new ScaleSearch(7).quantize(row, 0, COLS, coded));
-        assertThat(Arrays.copyOfRange(int4.codes, r * COLS, (r + 1) * COLS))
-            .isEqualTo(coded);
+        assertThat(Arrays.copyOfRange(int4.codes, r * COLS, (r + 1) * COLS)).isEqualTo(coded);
       }
     }
   }
@@ -281,8 +280,7 @@ class RowSolverTest {
       for (int r = 0; r < 9; r++) {
         for (int dead : new int[] {0, 77, COLS - 1}) {
           double nearest = Math.rint(weights.get(r, dead) / solved.scales[r]);
-          assertThat((double) solved.codes[r * COLS + dead])
-              .isEqualTo(Math.clamp(nearest, -7, 7));
+          assertThat((double) solved.codes[r * COLS + dead]).isEqualTo(Math.clamp(nearest, -7, 7));
         }
       }
     }
@@ -309,7 +307,8 @@ class RowSolverTest {
           .hasMessageContaining("3 columns");
       assertThatThrownBy(() -> new Method.Weighted(new float[] {1, -1}))
           .hasMessageContaining("column 1");
-      assertThatThrownBy(() -> solve(new RowGrid(100, 7, ScaleType.F32), new Method.Rounding(), weights))
+      assertThatThrownBy(
+              () -> solve(new RowGrid(100, 7, ScaleType.F32), new Method.Rounding(), weights))
           .hasMessageContaining("groups of 100");
     }
   }

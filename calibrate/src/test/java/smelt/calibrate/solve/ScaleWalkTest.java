@@ -17,7 +17,12 @@ class ScaleWalkTest {
 
   @ParameterizedTest
   @CsvSource({
-    "32, 7, 300", "128, 7, 100", "2048, 7, 10", "7168, 7, 4", "33, 127, 60", "512, 127, 5"
+    "32, 7, 300",
+    "128, 7, 100",
+    "2048, 7, 10",
+    "7168, 7, 4",
+    "33, 127, 60",
+    "512, 127, 5"
   })
   void isTheBestOfAllRoundings(int n, int largest, int groups) {
     Random random = new Random(31);

@@ -41,8 +41,7 @@ class SolveSpeedTest {
 
   private static long nanos(SolveKernels kernels, Matrix rows, Matrix panel, Matrix out) {
     long start = System.nanoTime();
-    kernels.accumulate(
-        rows.data(), 0, 512, 48, panel.data(), 0, 512, 128, out.data(), 0, 512, 128);
+    kernels.accumulate(rows.data(), 0, 512, 48, panel.data(), 0, 512, 128, out.data(), 0, 512, 128);
     return System.nanoTime() - start;
   }
 

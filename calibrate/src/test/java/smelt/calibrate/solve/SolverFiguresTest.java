@@ -18,10 +18,10 @@ import smelt.formats.codec.KernelSet;
 import smelt.formats.codec.Kernels;
 
 /// What solvers gain on made-up weights, and what that takes of an expert's own tokens; prints the
-/// table. 48 rows of 768 weights, Student t with 6 degrees of freedom; inputs `x = S (M + E) z` with
-/// `S` channel gains, `M` the layer's mixing, whose spectrum falls as `1 / i`, and `E` the expert's
-/// own, a third as large. Figures are `10 log10(sum (w x)^2 / sum ((w - v) x)^2)` over the expert's
-/// true distribution.
+/// table. 48 rows of 768 weights, Student t with 6 degrees of freedom; inputs `x = S (M + E) z`
+/// with `S` channel gains, `M` the layer's mixing, whose spectrum falls as `1 / i`, and `E` the
+/// expert's own, a third as large. Figures are `10 log10(sum (w x)^2 / sum ((w - v) x)^2)` over the
+/// expert's true distribution.
 class SolverFiguresTest {
 
   private static final int N = 768;
@@ -78,14 +78,13 @@ class SolverFiguresTest {
       System.out.printf("%7d", tokens);
     }
     System.out.println();
-    table.forEach(
-        (name, values) -> {
-          System.out.printf("%-42s", name);
-          for (double value : values) {
-            System.out.printf("%7.2f", value);
-          }
-          System.out.println();
-        });
+    table.forEach((name, values) -> {
+      System.out.printf("%-42s", name);
+      for (double value : values) {
+        System.out.printf("%7.2f", value);
+      }
+      System.out.println();
+    });
   }
 
   /// A layer, one of its experts, and weights.
@@ -178,8 +177,7 @@ class SolverFiguresTest {
 
     Gptq gptq(Matrix moments, double damp, ColumnOrder order, Gptq.Scales scales) {
       Damping damping = new Damping(damp, 0.01, 1);
-      HessianFactor factor =
-          HessianFactor.of(compute, kernels, moments, damping, order, arena);
+      HessianFactor factor = HessianFactor.of(compute, kernels, moments, damping, order, arena);
       assertThat(factor.damping()).isEqualTo(damp);
       return new Gptq(factor, scales);
     }
@@ -273,9 +271,7 @@ class SolverFiguresTest {
     RowGrid grid = new RowGrid(size, 7, ScaleType.BF16);
     Matrix pool = layer.pool;
     putAll(name + "exact, plain", layer.gain(grid, new Method.Rounding(), null));
-    putAll(
-        name + "exact, weighted",
-        layer.gain(grid, new Method.Weighted(diagonal(pool)), null));
+    putAll(name + "exact, weighted", layer.gain(grid, new Method.Weighted(diagonal(pool)), null));
     for (Gptq.Scales scales : Gptq.Scales.values()) {
       Method given = layer.gptq(pool, 0.01, ColumnOrder.GIVEN, scales);
       String when = scales == Gptq.Scales.BEFOREHAND ? "beforehand" : "at start";

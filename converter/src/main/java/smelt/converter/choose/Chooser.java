@@ -107,8 +107,7 @@ public final class Chooser {
       Outliers outliers,
       Consumer<Integer> progress)
       throws IOException {
-    List<Item> items =
-        pinned(calibration.measure(parts, target.schemes(), progress), outliers);
+    List<Item> items = pinned(calibration.measure(parts, target.schemes(), progress), outliers);
     Allocation allocation = allocate(items, wanted);
     Candidate allocated = candidate("allocated", map(allocation), items, heldOut);
     Optional<Candidate> uniform = uniform(items, allocated.bytes(), wanted, heldOut);
@@ -212,8 +211,8 @@ public final class Chooser {
     return sum;
   }
 
-  /// Of the recipe as it stands and of each scheme for all parts, what fits and is predicted to lose
-  /// least.
+  /// Of the recipe as it stands and of each scheme for all parts, what fits and is predicted to
+  /// lose least.
   private Optional<Candidate> uniform(
       List<Item> items, long allocatedBytes, Wanted wanted, Sensitivity heldOut)
       throws IOException {

@@ -126,7 +126,7 @@ public sealed interface TargetSchemes {
       });
       rules.addAll(spec.gguf().types().rules());
       GgufTypes chosen = new GgufTypes(spec.gguf().types().linear(), rules);
-      return spec.with(new GgufOptions(chosen, spec.gguf().name()));
+      return spec.with(new GgufOptions(chosen, spec.gguf().name(), spec.gguf().latent()));
     }
   }
 
@@ -140,8 +140,7 @@ public sealed interface TargetSchemes {
       Encoding bf16 = new Encoding.Plain(ElementType.BF16);
       return List.of(
           new Scheme(spec.target().label(), _ -> Optional.of(encoding()), this::bytes),
-          new Scheme(
-              PLAIN, _ -> Optional.of(bf16), weight -> 2 * weight.shape().elements()));
+          new Scheme(PLAIN, _ -> Optional.of(bf16), weight -> 2 * weight.shape().elements()));
     }
 
     private TargetFormat format() {
@@ -159,7 +158,8 @@ public sealed interface TargetSchemes {
               .scaleShape(weight.shape())
               .map(shape -> shape.bytes(encoding().scales().orElseThrow()))
               .orElse(0L);
-      long shape = format().rowStep().isPresent() ? TargetFormat.SHAPE_SHAPE.bytes(ElementType.I64) : 0;
+      long shape =
+          format().rowStep().isPresent() ? TargetFormat.SHAPE_SHAPE.bytes(ElementType.I64) : 0;
       return codes + scales * (format().zeroOffsets() ? 2 : 1) + shape;
     }
 

@@ -152,7 +152,7 @@ public final class CalibrateCommand implements Callable<Integer> {
       CalibratePlan plan = plan(from, texts, options, compute);
       CalibrateText answer = new CalibrateText(terminal, json, plan);
       if (planOnly) {
-        answer.plan();
+        answer.showPlan();
         return ExitCode.OK.code();
       }
       requireDisk(plan);
@@ -186,14 +186,14 @@ public final class CalibrateCommand implements Callable<Integer> {
         Calibration.Result result = result(calibration, folder, plan);
         folder.finish();
         double seconds = (System.nanoTime() - start) / 1e9;
-        answer.table(CalibrationTable.open(output), result, seconds, tools.watched().peak());
+        answer.showTable(CalibrationTable.open(output), result, seconds, tools.watched().peak());
         return covered(result.index());
       }
     }
   }
 
-  private Calibration.Result result(
-      Calibration calibration, TableFolder folder, CalibratePlan plan) throws IOException {
+  private Calibration.Result result(Calibration calibration, TableFolder folder, CalibratePlan plan)
+      throws IOException {
     if (folder.isComplete()) {
       terminal.message("nothing to do: " + output + " already holds this table");
       TableIndex index = CalibrationTable.open(output).index();

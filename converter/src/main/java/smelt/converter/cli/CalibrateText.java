@@ -7,6 +7,7 @@ import smelt.calibrate.observe.TableIndex;
 import smelt.calibrate.pass.CalibratePlan;
 import smelt.calibrate.pass.Calibration;
 import smelt.converter.ByteSize;
+import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.JsonNodeFactory;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -14,7 +15,7 @@ import tools.jackson.databind.node.ObjectNode;
 record CalibrateText(Terminal terminal, JsonOption json, CalibratePlan plan) {
 
   /// The plan alone.
-  void plan() {
+  void showPlan() {
     if (json.wanted()) {
       json.answer(terminal, planJson());
       return;
@@ -41,7 +42,7 @@ record CalibrateText(Terminal terminal, JsonOption json, CalibratePlan plan) {
     node.put("disk_work", plan.workBytes());
     node.put("memory_planned", plan.peak());
     ObjectNode parts = node.putObject("memory_parts");
-    plan.parts().forEach(parts::put);
+    plan.parts().forEach((part, bytes) -> parts.put(part, bytes));
     node.put("threads", plan.threads());
     node.put("tokens", plan.tokens());
     node.put("tokens_at_once", plan.atOnce());
@@ -50,7 +51,8 @@ record CalibrateText(Terminal terminal, JsonOption json, CalibratePlan plan) {
   }
 
   /// A finished table.
-  void table(CalibrationTable table, Calibration.Result result, double seconds, OptionalLong peak) {
+  void showTable(
+      CalibrationTable table, Calibration.Result result, double seconds, OptionalLong peak) {
     if (json.wanted()) {
       json.answer(terminal, tableJson(table, result, seconds, peak));
       return;
@@ -92,7 +94,7 @@ record CalibrateText(Terminal terminal, JsonOption json, CalibratePlan plan) {
     TableIndex index = result.index();
     ObjectNode node = JsonNodeFactory.instance.objectNode();
     node.put("bytes_read", result.bytesRead());
-    var layers = node.putArray("coverage");
+    ArrayNode layers = node.putArray("coverage");
     for (TableIndex.LayerCoverage c : index.coverage()) {
       ObjectNode layer = layers.addObject();
       layer.put("below_1", c.below1());

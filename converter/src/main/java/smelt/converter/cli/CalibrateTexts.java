@@ -53,8 +53,7 @@ record CalibrateTexts(Calibration.Text text, long bytes) {
       List<TableIndex.CorpusFile> named = new ArrayList<>();
       cut.digests()
           .forEach((path, digest) ->
-              named.add(
-                  new TableIndex.CorpusFile(path.getFileName().toString(), digest)));
+              named.add(new TableIndex.CorpusFile(path.getFileName().toString(), digest)));
       return new CalibrateTexts(
           new Calibration.Text(cut.ids(), named, length),
           tokenizer.isPresent() ? tokenizerBytes(source) : 0);

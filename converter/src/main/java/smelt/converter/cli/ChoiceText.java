@@ -31,8 +31,7 @@ final class ChoiceText {
     outliers.weights().forEach(weight -> lines.add(weight.line()));
     outliers.experts().forEach(expert -> lines.add(expert.line()));
     if (outliers.weights().isEmpty() && outliers.experts().isEmpty()) {
-      lines.add(
-          "no super weights and no super experts in " + outliers.downs() + " down linears");
+      lines.add("no super weights and no super experts in " + outliers.downs() + " down linears");
     }
     lines.addAll(summary(result));
     return lines;
@@ -59,10 +58,7 @@ final class ChoiceText {
   private static String row(Chooser.Candidate candidate) {
     return line(
         "%-26s %,15d bytes  KL predicted %.3e, measured %.3e",
-        candidate.name(),
-        candidate.bytes(),
-        candidate.predicted(),
-        candidate.measured());
+        candidate.name(), candidate.bytes(), candidate.predicted(), candidate.measured());
   }
 
   private static String line(String format, Object... values) {

@@ -38,8 +38,8 @@ import smelt.formats.codec.KernelSet;
 import smelt.formats.gguf.GgmlType;
 import smelt.formats.source.ModelSource;
 
-/// `smelt choose`: measures what each part of a model loses in each scheme that a target allows, and
-/// writes the recipe that loses least within so many bytes.
+/// `smelt choose`: measures what each part of a model loses in each scheme that a target allows,
+/// and writes the recipe that loses least within so many bytes.
 @Command(
     name = "choose",
     mixinStandardHelpOptions = true,
@@ -51,6 +51,9 @@ public final class ChooseCommand implements Callable<Integer> {
 
   private static final long DEFAULT_MEMORY = 2L << 30;
   private static final long LEAST_MEMORY = 64L << 20;
+
+  /// Probes that go through a layer with one read of its experts.
+  private static final long SHARING = 16;
 
   private final Terminal terminal;
 
@@ -121,7 +124,8 @@ public final class ChooseCommand implements Callable<Integer> {
     requireSense();
     Recipe base = Recipes.load(recipe);
     if (base.targets().size() != 1) {
-      throw wrong("--recipe " + recipe + " has " + base.targets().size() + " targets: choose for one");
+      throw wrong(
+          "--recipe " + recipe + " has " + base.targets().size() + " targets: choose for one");
     }
     TargetSchemes target = TargetSchemes.of(base.targets().getFirst(), types);
     try (HeapThrift _ = new HeapThrift();
@@ -133,8 +137,7 @@ public final class ChooseCommand implements Callable<Integer> {
       VerifyTexts heldOut = corpus.isEmpty() ? calibration : texts(source, checkpoint, List.of());
       long memory = run.memory().orElse(DEFAULT_MEMORY);
       long scratch = scratch(checkpoint, calibration, memory / 2);
-      try (ReferenceModel reference =
-          ReferenceModel.open(checkpoint, source, compute, scratch)) {
+      try (ReferenceModel reference = ReferenceModel.open(checkpoint, source, compute, scratch)) {
         int layers = reference.spec().layerCount();
         Chooser chooser = new Chooser(source, checkpoint, base, target, layers);
         Chooser.Wanted wanted = wanted(source, checkpoint, base);
@@ -187,7 +190,13 @@ public final class ChooseCommand implements Callable<Integer> {
           "at most " + ByteSize.format(2 * most),
           "give more, or shorter texts");
     }
-    return most;
+    return Math.min(most, Math.max(least, enough(checkpoint, texts, longest)));
+  }
+
+  /// Scratch with which a few dozen probes share what they read.
+  private static long enough(Checkpoint checkpoint, VerifyTexts texts, int longest) {
+    long text = texts.lengths().stream().mapToLong(Integer::longValue).sum();
+    return ReferenceModel.thriftyScratch(checkpoint, SHARING * text, longest);
   }
 
   private Chooser.Wanted wanted(ModelSource source, Checkpoint checkpoint, Recipe base)
@@ -195,8 +204,7 @@ public final class ChooseCommand implements Callable<Integer> {
     if (maxKl != null) {
       return new Chooser.Wanted(OptionalLong.empty(), OptionalDouble.of(maxKl));
     }
-    long bytes =
-        budget != null ? budget : Planner.plan(source, checkpoint, base).outputBytes();
+    long bytes = budget != null ? budget : Planner.plan(source, checkpoint, base).outputBytes();
     return new Chooser.Wanted(OptionalLong.of(bytes), OptionalDouble.empty());
   }
 
@@ -221,11 +229,7 @@ public final class ChooseCommand implements Callable<Integer> {
     Outliers outliers = outliers(reference, calibration.sequences());
     Chooser.Result result =
         chooser.choose(
-            wanted,
-            choosing,
-            measuring,
-            outliers,
-            done -> terminal.message(done + " probes done"));
+            wanted, choosing, measuring, outliers, done -> terminal.message(done + " probes done"));
     List<String> lines = ChoiceText.lines(result, outliers);
     lines.forEach(terminal::answer);
     Recipe chosen = chooser.recipe(name(), result.chosen().schemes());
@@ -245,8 +249,7 @@ public final class ChooseCommand implements Callable<Integer> {
     return name.isEmpty() ? "chosen" : name;
   }
 
-  private static Outliers outliers(ReferenceModel reference, List<int[]> texts)
-      throws IOException {
+  private static Outliers outliers(ReferenceModel reference, List<int[]> texts) throws IOException {
     OutlierObserver observer = new OutlierObserver();
     try (Arena arena = Arena.ofShared()) {
       TokenBatch batch = TokenBatch.of(arena, texts, reference.spec().hidden());

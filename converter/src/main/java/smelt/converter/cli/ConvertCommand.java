@@ -96,8 +96,7 @@ public final class ConvertCommand implements Callable<Integer> {
       }
       Checkpoint checkpoint = Models.toConvert(source);
       Optional<CalibrationTable> table = calibration.open(checkpoint, source);
-      Plan plan =
-          Planner.plan(source, checkpoint, wanted, table.map(CalibrationTable::digest));
+      Plan plan = Planner.plan(source, checkpoint, wanted, table.map(CalibrationTable::digest));
       ZeroOffsets.require(source, checkpoint);
       execution.carryOut(
           source,

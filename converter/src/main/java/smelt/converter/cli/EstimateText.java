@@ -36,8 +36,7 @@ final class EstimateText {
       }
     }
     lines.add(line("  a token    %s: %s", flops((double) cost.products()), parts));
-    lines.add(
-        line("  scores     %s more for a token", flops(cost.scoresPerToken(text.length()))));
+    lines.add(line("  scores     %s more for a token", flops(cost.scoresPerToken(text.length()))));
     if (text.moments()) {
       lines.add(
           line(

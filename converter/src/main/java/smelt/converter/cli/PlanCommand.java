@@ -11,8 +11,8 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
-import smelt.calibrate.observe.CalibrationTable;
 import smelt.calibrate.cost.Rates;
+import smelt.calibrate.observe.CalibrationTable;
 import smelt.converter.plan.Estimate;
 import smelt.converter.plan.Plan;
 import smelt.converter.plan.PlanJson;
@@ -77,8 +77,7 @@ public final class PlanCommand implements Callable<Integer> {
     try (ModelSource source = Models.open(model)) {
       Checkpoint checkpoint = Models.toConvert(source);
       Optional<CalibrationTable> table = calibration.open(checkpoint, source);
-      Plan plan =
-          Planner.plan(source, checkpoint, wanted, table.map(CalibrationTable::digest));
+      Plan plan = Planner.plan(source, checkpoint, wanted, table.map(CalibrationTable::digest));
       Optional<CalibratedPlan> calibrated =
           table.map(t -> new CalibratedPlan(plan, checkpoint, source, t));
       MemoryPlan memory =
@@ -111,11 +110,7 @@ public final class PlanCommand implements Callable<Integer> {
   }
 
   private static void show(
-      Terminal terminal,
-      JsonOption json,
-      Plan plan,
-      MemoryPlan memory,
-      Optional<Estimate> estimate)
+      Terminal terminal, JsonOption json, Plan plan, MemoryPlan memory, Optional<Estimate> estimate)
       throws IOException {
     if (json.wanted()) {
       ByteArrayOutputStream text = new ByteArrayOutputStream();

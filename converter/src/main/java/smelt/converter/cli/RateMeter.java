@@ -3,7 +3,6 @@ package smelt.converter.cli;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.util.Comparator;
 import java.util.Map;
 import java.util.stream.Collectors;
 import smelt.calibrate.cost.ProductMeter;
@@ -74,11 +73,7 @@ final class RateMeter {
         checkpoint.weights().stream()
             .collect(
                 Collectors.groupingBy(
-                    Weight::encoding,
-                    Collectors.summingLong(weight -> weight.shape().elements())));
-    return numbers.entrySet().stream()
-        .max(Comparator.comparingLong(Map.Entry::getValue))
-        .orElseThrow()
-        .getKey();
+                    Weight::encoding, Collectors.summingLong(weight -> weight.shape().elements())));
+    return numbers.entrySet().stream().max(Map.Entry.comparingByValue()).orElseThrow().getKey();
   }
 }

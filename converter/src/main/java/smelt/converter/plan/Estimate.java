@@ -28,8 +28,7 @@ import smelt.formats.checkpoint.Weight;
 /// they read.
 ///
 /// @param layerBytes bytes of the source that a forward pass reads at most
-public record Estimate(
-    Rates rates, Text text, CostModel cost, long layerBytes, List<Job> jobs) {
+public record Estimate(Rates rates, Text text, CostModel cost, long layerBytes, List<Job> jobs) {
 
   public Estimate {
     jobs = List.copyOf(jobs);
@@ -72,13 +71,10 @@ public record Estimate(
     Effort convert = new Effort(source, output, 0);
     double path = cost.forwardWithoutHead(text.tokens(), text.length());
     double head = (double) cost.head() * text.tokens();
-    double moments =
-        text.moments() ? (double) cost.hessians() * text.tokens() + cost.solving() : 0;
+    double moments = text.moments() ? (double) cost.hessians() * text.tokens() + cost.solving() : 0;
     double both = (1.0 + LAYER_PATHS) * path + (1.0 + HEAD_PATHS) * head;
-    Effort verify =
-        new Effort(2 * (targets * source + output), 0, targets * both);
-    Effort once =
-        new Effort(source, output, (1.0 + targets) * (path + head) + moments);
+    Effort verify = new Effort(2 * (targets * source + output), 0, targets * both);
+    Effort once = new Effort(source, output, (1.0 + targets) * (path + head) + moments);
     return new Estimate(
         rates,
         text,
@@ -86,7 +82,10 @@ public record Estimate(
         layers,
         List.of(
             new Job("convert", convert, 0),
-            new Job("calibrate", new Effort((double) layers, 0, path + moments), memory.of(1, moments > 0)),
+            new Job(
+                "calibrate",
+                new Effort((double) layers, 0, path + moments),
+                memory.of(1, moments > 0)),
             new Job("verify", verify, memory.of(1 + LAYER_PATHS, false)),
             new Job("one pass", once, memory.of(1 + targets, moments > 0))));
   }

@@ -147,7 +147,8 @@ public record Job(Weight weight, List<Output> outputs) {
       case null -> false;
       case Output.Tensor tensor -> !(tensor.encoding() instanceof Encoding.Plain);
       case Output.Experts _ -> true;
-      case Output.Blocks blocks -> blocks.pieces().stream().anyMatch(piece -> piece.type().isQuantized());
+      case Output.Blocks blocks ->
+          blocks.pieces().stream().anyMatch(piece -> piece.type().isQuantized());
     };
   }
 

@@ -14,13 +14,13 @@ import tools.jackson.databind.node.ObjectNode;
 /// @param solvers the first that names a weight holds; a weight that none names is rounded
 /// @param smooth pairs between which factors pass from inputs to weights
 /// @param importance whether blocks of GGUF are chosen by the mean square of each column's input
-/// @param staticInputs whether inputs of attention are rounded with scales that are known beforehand
+/// @param staticInputs whether inputs of attention are rounded with scales that are known
+///   beforehand
 public record Calibrated(
     List<Rule> solvers, Set<Pair.Kind> smooth, boolean importance, boolean staticInputs) {
 
   /// Nothing: the weights alone decide.
-  public static final Calibrated NOTHING = 
-      new Calibrated(List.of(), Set.of(), false, false);
+  public static final Calibrated NOTHING = new Calibrated(List.of(), Set.of(), false, false);
 
   /// A solver for some weights; for all without a selector.
   public record Rule(Optional<Selector> selector, Solver solver) {
@@ -55,10 +55,7 @@ public record Calibrated(
   }
 
   private Solver strongest() {
-    return solvers.stream()
-        .map(Rule::solver)
-        .max(Solver::compareTo)
-        .orElse(Solver.ROUNDING);
+    return solvers.stream().map(Rule::solver).max(Solver::compareTo).orElse(Solver.ROUNDING);
   }
 
   /// What sets a folder apart from that of the same target without calibration.

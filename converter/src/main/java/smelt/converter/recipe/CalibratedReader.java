@@ -19,8 +19,7 @@ final class CalibratedReader {
 
   private static final String USUAL = "usual";
   private static final List<String> KINDS =
-      Stream.concat(
-              Stream.of(USUAL), EnumSet.allOf(Pair.Kind.class).stream().map(Pair.Kind::label))
+      Stream.concat(Stream.of(USUAL), EnumSet.allOf(Pair.Kind.class).stream().map(Pair.Kind::label))
           .toList();
 
   private final Mistakes mistakes;

@@ -58,8 +58,8 @@ public final class RecipeYaml {
   private static void add(StringBuilder text, String key, List<Selector> selectors) {
     if (!selectors.isEmpty()) {
       text.append("    ").append(key).append(":\n");
-      selectors.forEach(selector ->
-          text.append("      - ").append(quoted(selector.text())).append('\n'));
+      selectors.forEach(
+          selector -> text.append("      - ").append(quoted(selector.text())).append('\n'));
     }
   }
 

@@ -11,8 +11,8 @@ public enum Solver {
   ROUNDING,
   /// The scales with the least error weighted by the mean square of each column's input.
   WEIGHTED,
-  /// GPTQ with the second moments that all experts of a layer share; with a linear's own where there
-  /// is nothing to share.
+  /// GPTQ with the second moments that all experts of a layer share; with a linear's own where
+  /// there is nothing to share.
   GPTQ_POOL,
   /// GPTQ with an expert's own second moments, shrunk towards those of the layer.
   GPTQ;

@@ -78,7 +78,16 @@ public record TargetSpec(
   /// The same target, with other tensors to keep.
   public TargetSpec withKeep(List<Selector> selectors) {
     return new TargetSpec(
-        target, scales, selectors, quantize, bounds, experts, gguf, sharedWithCpu, exact);
+        target,
+        scales,
+        selectors,
+        quantize,
+        bounds,
+        experts,
+        gguf,
+        sharedWithCpu,
+        calibrated,
+        exact);
   }
 
   /// The same target, with these bounds unless it has its own.

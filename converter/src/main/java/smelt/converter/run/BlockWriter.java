@@ -74,8 +74,7 @@ final class BlockWriter {
   }
 
   /// @param importance of each column; of turned rows there is none
-  void write(
-      UnitRun.Tile tile, Job.Output.Blocks output, Tile in, Optional<float[]> importance)
+  void write(UnitRun.Tile tile, Job.Output.Blocks output, Tile in, Optional<float[]> importance)
       throws IOException {
     Transcoder.check(kernels, in, scratch);
     TileDecoder decoder = new TileDecoder(kernels, in, scratch, 0);
@@ -124,8 +123,7 @@ final class BlockWriter {
       long size = type.bytes(rows * cols);
       long rowElements = piece.order() == Slab.Order.TRANSPOSED ? rows : cols;
       MemorySegment blocks = codesOut.asSlice(done, size);
-      float[] weights =
-          piece.order() == Slab.Order.TRANSPOSED ? NONE : importance.orElse(NONE);
+      float[] weights = piece.order() == Slab.Order.TRANSPOSED ? NONE : importance.orElse(NONE);
       if (type.interleavedRows() == 1) {
         RowEncoder.encode(kernels, type, values, weights, blocks, rows * cols, rowElements);
       } else {

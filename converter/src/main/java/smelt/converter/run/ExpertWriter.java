@@ -93,8 +93,7 @@ final class ExpertWriter {
   }
 
   /// Packs codes that a solver has chosen, which serve any number of nodes.
-  void write(
-      UnitRun.Tile tile, Job.Output.Experts output, Tile matrix, TunedRows.Solved solved)
+  void write(UnitRun.Tile tile, Job.Output.Experts output, Tile matrix, TunedRows.Solved solved)
       throws IOException {
     ExpertPacker packer =
         packers.computeIfAbsent(

@@ -2,8 +2,8 @@ package smelt.converter.run;
 
 import java.util.Map;
 import java.util.OptionalLong;
-import java.util.function.IntToLongFunction;
 import java.util.TreeMap;
+import java.util.function.IntToLongFunction;
 import smelt.converter.ByteSize;
 import smelt.converter.RefusedException;
 import smelt.converter.plan.Job;
@@ -33,12 +33,7 @@ public record MemoryPlan(
   ///
   /// @param numbers of tiles that a calibration has a say in
   record Buffers(
-      long codesIn,
-      long scalesIn,
-      long codesOut,
-      long scalesOut,
-      long scratch,
-      long numbers) {
+      long codesIn, long scalesIn, long codesOut, long scalesOut, long scratch, long numbers) {
 
     Buffers(long codesIn, long scalesIn, long codesOut, long scalesOut, long scratch) {
       this(codesIn, scalesIn, codesOut, scalesOut, scratch, 0);
@@ -114,8 +109,7 @@ public record MemoryPlan(
             + ByteSize.format(single.peak()));
   }
 
-  private static MemoryPlan of(
-      Plan plan, int threads, long tileBytes, IntToLongFunction tuning) {
+  private static MemoryPlan of(Plan plan, int threads, long tileBytes, IntToLongFunction tuning) {
     Buffers buffers = new Buffers(0, 0, 0, 0, 0);
     long tensors = 0;
     for (Unit unit : plan.units()) {
@@ -190,8 +184,7 @@ public record MemoryPlan(
     long scratch = TunedRows.scratchBytes(from, tile.cols());
     if (output instanceof Job.Output.Tensor tensor) {
       Encoding f32 = new Encoding.Plain(ElementType.F32);
-      scratch =
-          Math.max(scratch, Transcoder.scratchBytes(f32, tensor.encoding(), tile.cols()));
+      scratch = Math.max(scratch, Transcoder.scratchBytes(f32, tensor.encoding(), tile.cols()));
     }
     return new Buffers(0, 0, 0, 0, scratch, numbers);
   }

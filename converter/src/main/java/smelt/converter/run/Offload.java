@@ -44,8 +44,7 @@ public final class Offload implements AutoCloseable {
   }
 
   /// A GPU if one is there and fits, else none.
-  public static Offload ifFit(
-      CudaState state, Plan plan, MemoryPlan memory, OptionalLong budget) {
+  public static Offload ifFit(CudaState state, Plan plan, MemoryPlan memory, OptionalLong budget) {
     try {
       return require(state, plan, memory, budget);
     } catch (RefusedException e) {
@@ -70,8 +69,7 @@ public final class Offload implements AutoCloseable {
     }
     if (budget.isPresent() && memory.peakWithDriver() > budget.getAsLong()) {
       throw refused(
-          "a run whose GPU driver takes the memory to "
-              + ByteSize.format(memory.peakWithDriver()),
+          "a run whose GPU driver takes the memory to " + ByteSize.format(memory.peakWithDriver()),
           "at most " + ByteSize.format(budget.getAsLong()) + ", as --memory says",
           "give --memory " + ByteSize.format(memory.peakWithDriver()) + ", or --device cpu");
     }

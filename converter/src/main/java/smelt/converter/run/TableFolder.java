@@ -12,7 +12,6 @@ import java.util.stream.Stream;
 import smelt.calibrate.observe.CalibrationTable;
 import smelt.calibrate.observe.TableFiles;
 import smelt.calibrate.observe.TableIndex;
-import smelt.calibrate.pass.Calibration;
 import smelt.converter.OutputConflictException;
 
 /// The folder that a calibration writes, and what of it is already there.
@@ -51,7 +50,6 @@ public final class TableFolder implements AutoCloseable {
             "an empty folder, or an unfinished run of the same command",
             "choose another output, or remove this one yourself");
       }
-      Calibration.removeUnfinished(path);
       return new TableFolder(path, lock, complete);
     } catch (IOException | RuntimeException e) {
       try (lock) {

@@ -57,11 +57,7 @@ final class TileWorker implements AutoCloseable {
   private final TunedRows tuned;
 
   /// @param arena owns the buffers; lives longer than this worker
-  TileWorker(
-      SourceFiles source,
-      Conversion.Means means,
-      MemoryPlan.Buffers sizes,
-      Arena arena) {
+  TileWorker(SourceFiles source, Conversion.Means means, MemoryPlan.Buffers sizes, Arena arena) {
     this.source = source;
     this.kernels = means.kernels();
     this.device = means.device();
@@ -172,8 +168,8 @@ final class TileWorker implements AutoCloseable {
     }
   }
 
-  private void solved(
-      UnitRun.Tile tile, Job.Output output, Tile in, TunedRows.Solved solved) throws IOException {
+  private void solved(UnitRun.Tile tile, Job.Output output, Tile in, TunedRows.Solved solved)
+      throws IOException {
     switch (output) {
       case Job.Output.Tensor tensor ->
           write(
@@ -280,12 +276,12 @@ final class TileWorker implements AutoCloseable {
               out.encoding(), tile.row(), out.rows(), cols, out.encoding().scales().orElseThrow());
       shard.write(output.scale().get(), range.offset(), out.scales().asSlice(0, range.bytes()));
     }
+    if (output.inputs().isPresent()) {
+      writeInputs(tile, output.inputs().get(), out, shard);
+    }
     if (output.offset().isPresent()) {
       MemorySegment zeros = scalesOut.asSlice(0, out.rows() * Float.BYTES).fill((byte) 0);
       shard.write(output.offset().get(), tile.row() * Float.BYTES, zeros);
-    }
-    if (output.inputs().isPresent()) {
-      writeInputs(tile, output.inputs().get(), out, shard);
     }
     if (output.shape().isPresent() && tile.row() == 0) {
       writeShape(shard, output.shape().get(), tile.job().weight().shape());
@@ -294,8 +290,8 @@ final class TileWorker implements AutoCloseable {
 
   /// What a static rounding of inputs needs: for all rows a scale and an offset, and for each row
   /// what the offset adds to its sum, and the scale of the sum. Sums of codes are exact.
-  private void writeInputs(
-      UnitRun.Tile tile, Job.StaticInputs names, Tile out, ShardWriter shard) throws IOException {
+  private void writeInputs(UnitRun.Tile tile, Job.StaticInputs names, Tile out, ShardWriter shard)
+      throws IOException {
     Tuning.StaticInput input = tuning.staticInput(tile.job().weight());
     long bytes = out.rows() * Integer.BYTES;
     try (Arena arena = Arena.ofConfined()) {
@@ -308,7 +304,8 @@ final class TileWorker implements AutoCloseable {
       for (long row = 0; row < out.rows(); row++) {
         long codes = 0;
         for (long col = 0; col < out.cols(); col++) {
-          codes += out.codes().get(ValueLayout.JAVA_BYTE, out.codesOffset() + row * out.cols() + col);
+          codes +=
+              out.codes().get(ValueLayout.JAVA_BYTE, out.codesOffset() + row * out.cols() + col);
         }
         bias.setAtIndex(I32, row, Math.toIntExact(-codes * input.offset()));
         float scale = out.scales().get(F32, out.scalesOffset() + row * Float.BYTES);

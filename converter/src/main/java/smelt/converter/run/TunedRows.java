@@ -48,15 +48,14 @@ final class TunedRows {
     this.scratch = scratch;
   }
 
-  /// Bytes of the buffer, and of what a solver takes while it works, for tiles of a job that one target has a say in; 0 where it has none.
+  /// Bytes of the buffer, and of what a solver takes while it works, for tiles of a job that one
+  /// target has a say in; 0 where it has none.
   static long bytes(Calibrated calibrated, Job job, Job.Output output, TileShape tile) {
     long elements = Math.multiplyExact(tile.tileRows(), tile.cols());
     long folded =
         calibrated.smooth().isEmpty() ? 0 : Math.multiplyExact(elements, (long) Float.BYTES);
     Optional<RowGrid> grid = grid(output, tile.cols());
-    boolean solved =
-        grid.isPresent()
-            && calibrated.solver(job.weight()) != Solver.ROUNDING;
+    boolean solved = grid.isPresent() && calibrated.solver(job.weight()) != Solver.ROUNDING;
     if (!solved) {
       return folded;
     }
@@ -95,8 +94,7 @@ final class TunedRows {
           };
       case Job.Output.Experts experts ->
           Optional.of(
-              RowGrid.wholeRow(
-                  Math.toIntExact(cols), experts.format().largest(), ScaleType.F32));
+              RowGrid.wholeRow(Math.toIntExact(cols), experts.format().largest(), ScaleType.F32));
       case Job.Output.Blocks _ -> Optional.empty();
     };
   }

@@ -86,8 +86,7 @@ public final class CalibratedTuning implements Tuning {
       for (Job job : unit.jobs()) {
         for (Job.Output output : job.outputs()) {
           Calibrated calibrated = plan.targets().get(output.target()).spec().calibrated();
-          if (job.isRounded(output.target())
-              && calibrated.solver(job.weight()).needsHessian()) {
+          if (job.isRounded(output.target()) && calibrated.solver(job.weight()).needsHessian()) {
             columns = Math.max(columns, job.weight().shape().dim(1));
           }
         }
@@ -155,9 +154,7 @@ public final class CalibratedTuning implements Tuning {
   }
 
   private static Site pool(Site site) {
-    return site instanceof Site.ExpertInput input
-        ? new Site.FeedForwardInput(input.layer())
-        : site;
+    return site instanceof Site.ExpertInput input ? new Site.FeedForwardInput(input.layer()) : site;
   }
 
   @Override
@@ -168,8 +165,8 @@ public final class CalibratedTuning implements Tuning {
         : Optional.empty();
   }
 
-  /// `scale = (max - min) / 255`, `offset = round(-128 - min / scale)`, half to even; the numbers seen
-  /// always reach from at most 0 to at least 0.
+  /// `scale = (max - min) / 255`, `offset = round(-128 - min / scale)`, half to even; the numbers
+  /// seen always reach from at most 0 to at least 0.
   @Override
   public StaticInput staticInput(Weight weight) throws IOException {
     Optional<InputStats> seen = table.stats(Site.of(weight.role(), layers).orElseThrow());

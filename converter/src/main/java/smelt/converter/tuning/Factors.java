@@ -118,8 +118,7 @@ final class Factors implements AutoCloseable {
       return pool.or(() -> own);
     }
     Matrix mixed = own.get().values();
-    Shrinkage.OF_HESSIANS.apply(
-        compute, mixed, own.get().tokens(), pool.get().values(), mixed);
+    Shrinkage.OF_HESSIANS.apply(compute, mixed, own.get().tokens(), pool.get().values(), mixed);
     return Optional.of(new Hessian(pool.get().tokens(), mixed));
   }
 

@@ -6,8 +6,8 @@ import smelt.calibrate.smooth.FoldedRows;
 import smelt.calibrate.solve.Method;
 import smelt.formats.checkpoint.Weight;
 
-/// What a calibration says about the weights of a plan. Safe for several threads; what it gives does
-/// not depend on who asks, nor on the order of the questions.
+/// What a calibration says about the weights of a plan. Safe for several threads; what it gives
+/// does not depend on who asks, nor on the order of the questions.
 public interface Tuning extends AutoCloseable {
 
   /// Nothing: the weights alone decide.

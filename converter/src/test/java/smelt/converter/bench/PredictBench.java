@@ -32,8 +32,8 @@ import smelt.formats.source.ModelSource;
 import smelt.formats.source.ModelSources;
 
 /// The time of a forward pass as the plan predicts it from measured rates, beside the time that it
-/// takes: a model of hidden size 2048 with 64 experts, in FP8. The reference model reads and computes
-/// in turn, so the prediction is that sum.
+/// takes: a model of hidden size 2048 with 64 experts, in FP8. The reference model reads and
+/// computes in turn, so the prediction is that sum.
 public final class PredictBench {
 
   private static final int LENGTH = 512;

@@ -29,9 +29,7 @@ class CalibrateCommandTest {
   @TempDir Path folder;
 
   private static String[] command(Path out, String... more) {
-    String[] args = {
-      "calibrate", MODEL, "--corpus", TEXT, "--tokens", "4096", "-o", out.toString(), "-q"
-    };
+    String[] args = {"calibrate", MODEL, "--corpus", TEXT, "-o", out.toString(), "-q"};
     return Stream.concat(Stream.of(args), Stream.of(more)).toArray(String[]::new);
   }
 
@@ -48,7 +46,8 @@ class CalibrateCommandTest {
   @Test
   void makesATableAndTellsOfCoverage() throws IOException {
     Path out = folder.resolve("table");
-    Program.Result made = Program.run(command(out, "--hessians", "pool", "--json"));
+    Program.Result made =
+        Program.run(command(out, "--tokens", "4096", "--hessians", "pool", "--json"));
     assertThat(made.exit()).as(made.err()).isZero();
     JsonNode answer = JsonMapper.shared().readTree(made.out());
     assertThat(answer.get("coverage")).hasSize(3);
@@ -61,7 +60,7 @@ class CalibrateCommandTest {
     table.requireIntact();
     assertThat(answer.get("table").asString()).isEqualTo(table.digest());
     assertThat(out.resolve(".smelt")).doesNotExist();
-    Program.Result again = Program.run(command(out, "--hessians", "pool"));
+    Program.Result again = Program.run(command(out, "--tokens", "4096", "--hessians", "pool"));
     assertThat(again.exit()).as(again.err()).isZero();
     assertThat(again.err()).contains("nothing to do");
   }
@@ -82,8 +81,8 @@ class CalibrateCommandTest {
     assertThat(small.exit()).isEqualTo(4);
     assertThat(small.err()).contains("give at least");
     assertThat(out).doesNotExist();
-    assertThat(Program.run(command(out, "--floor", "0")).exit()).isZero();
-    Program.Result other = Program.run(command(out, "--floor", "7"));
+    assertThat(Program.run(command(out, "--tokens", "2048", "--floor", "0")).exit()).isZero();
+    Program.Result other = Program.run(command(out, "--tokens", "2048", "--floor", "7"));
     assertThat(other.exit()).isEqualTo(5);
     assertThat(other.err()).contains("another model, text or settings");
     Path strange = Files.createDirectory(folder.resolve("strange"));
@@ -97,7 +96,8 @@ class CalibrateCommandTest {
   @Test
   void endsWith1WhenAnExpertSawTooLittle() {
     Path out = folder.resolve("table");
-    Program.Result result = Program.run(command(out, "--min-coverage", "100000"));
+    Program.Result result =
+        Program.run(command(out, "--tokens", "2048", "--min-coverage", "100000"));
     assertThat(result.exit()).isEqualTo(1);
     assertThat(result.err()).contains("the bound is 100000");
   }
@@ -115,8 +115,7 @@ class CalibrateCommandTest {
       while (process.isAlive() && receipts(out) <= receipts) {
         Thread.sleep(1);
       }
-      assertThat(
-              new ProcessBuilder("kill", "-" + signal, "" + process.pid()).start().waitFor())
+      assertThat(new ProcessBuilder("kill", "-" + signal, "" + process.pid()).start().waitFor())
           .isZero();
       assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
       assertThat(process.exitValue())
@@ -124,7 +123,8 @@ class CalibrateCommandTest {
           .isEqualTo(signal.equals("TERM") ? 75 : 137);
       assertThat(out.resolve("calibration.json")).doesNotExist();
     }
-    Program.Result last = Program.run(command(out, "--hessians", "pool", "--tokens", "8192", "--json"));
+    Program.Result last =
+        Program.run(command(out, "--hessians", "pool", "--tokens", "8192", "--json"));
     assertThat(last.exit()).as(last.err()).isZero();
     assertThat(JsonMapper.shared().readTree(last.out()).get("layers_kept").asInt())
         .isGreaterThanOrEqualTo(2);
@@ -136,7 +136,8 @@ class CalibrateCommandTest {
       return 0;
     }
     try (Stream<Path> files = Files.list(out.resolve(".smelt"))) {
-      return (int) files.filter(f -> f.getFileName().toString().matches("layer-\\d+\\.json")).count();
+      return (int)
+          files.filter(f -> f.getFileName().toString().matches("layer-\\d+\\.json")).count();
     }
   }
 }

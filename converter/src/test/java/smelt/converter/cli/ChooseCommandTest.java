@@ -41,7 +41,8 @@ class ChooseCommandTest {
   /// what `verify` finds in the converted file.
   @Test
   void losesLessThanTheUniformSchemeAtEqualBytes() throws IOException {
-    String base = recipe(
+    String base =
+        recipe(
             """
             name: base
             targets:
@@ -52,8 +53,16 @@ class ChooseCommandTest {
     Path chosen = folder.resolve("chosen.yaml");
     Program.Result result =
         Program.run(
-            "choose", SAMPLE.toString(), "--recipe", base, "--corpus", CORPUS, "--tokens", "1024",
-            "-o", chosen.toString());
+            "choose",
+            SAMPLE.toString(),
+            "--recipe",
+            base,
+            "--corpus",
+            CORPUS,
+            "--tokens",
+            "1024",
+            "-o",
+            chosen.toString());
     assertThat(result.exit()).as(result.err()).isZero();
     assertThat(result.out()).contains("no super weights and no super experts").contains("is kept");
     double bytes = number(result.out(), "allocated +([0-9,]+) bytes");
@@ -70,10 +79,23 @@ class ChooseCommandTest {
     assertThat(convert.out()).contains(String.format("%,.0f bytes", bytes));
     Program.Result verify =
         Program.run(
-            "verify", out.toString(), "--against", SAMPLE.toString(), "--tokens", "1024",
-            "--activations", "none", "--no-early-stop", "--json");
+            "verify",
+            out.toString(),
+            "--against",
+            SAMPLE.toString(),
+            "--tokens",
+            "1024",
+            "--activations",
+            "none",
+            "--no-early-stop",
+            "--json");
     double verified =
-        JsonMapper.builder().build().readTree(verify.out()).findPath("kl").path("mean").doubleValue();
+        JsonMapper.builder()
+            .build()
+            .readTree(verify.out())
+            .findPath("kl")
+            .path("mean")
+            .doubleValue();
     assertThat(measured).isCloseTo(verified, within(0.02 * verified));
   }
 
@@ -81,8 +103,16 @@ class ChooseCommandTest {
   void keepsTheBudgetToTheByte() throws IOException {
     Path chosen = folder.resolve("chosen.yaml");
     String[] args = {
-      "choose", SAMPLE.toString(), "--recipe", "llamacpp-q8", "--tokens", "256", "--budget",
-      "7000000", "-o", chosen.toString()
+      "choose",
+      SAMPLE.toString(),
+      "--recipe",
+      "llamacpp-q8",
+      "--tokens",
+      "256",
+      "--budget",
+      "7000000",
+      "-o",
+      chosen.toString()
     };
     Program.Result result = Program.run(args);
     assertThat(result.exit()).as(result.err()).isZero();
@@ -100,14 +130,21 @@ class ChooseCommandTest {
     Path chosen = folder.resolve("chosen.yaml");
     Program.Result result =
         Program.run(
-            "choose", SAMPLE.toString(), "--recipe", "ct-w4a16", "--tokens", "256", "--max-kl",
-            "0.02", "-o", chosen.toString());
+            "choose",
+            SAMPLE.toString(),
+            "--recipe",
+            "ct-w4a16",
+            "--tokens",
+            "256",
+            "--max-kl",
+            "0.02",
+            "-o",
+            chosen.toString());
     assertThat(result.exit()).as(result.out() + result.err()).isIn(0, 1);
     assertThat(Files.readString(chosen)).contains("    keep:\n      - 're:model");
     assertThat(number(result.out(), "allocated .*predicted ([0-9.e+-]+)"))
         .isLessThanOrEqualTo(0.02);
-    Program.Result plan =
-        Program.run("plan", SAMPLE.toString(), "--recipe", chosen.toString());
+    Program.Result plan = Program.run("plan", SAMPLE.toString(), "--recipe", chosen.toString());
     assertThat(plan.exit()).as(plan.err()).isZero();
   }
 
@@ -116,8 +153,16 @@ class ChooseCommandTest {
     Path chosen = folder.resolve("chosen.yaml");
     Program.Result small =
         Program.run(
-            "choose", SAMPLE.toString(), "--recipe", "gguf", "--tokens", "64", "--budget", "1000000",
-            "-o", chosen.toString());
+            "choose",
+            SAMPLE.toString(),
+            "--recipe",
+            "gguf",
+            "--tokens",
+            "64",
+            "--budget",
+            "1000000",
+            "-o",
+            chosen.toString());
     assertThat(small.exit()).as(small.err()).isEqualTo(4);
     assertThat(small.err()).contains("give at least");
     assertThat(chosen).doesNotExist();
@@ -127,7 +172,13 @@ class ChooseCommandTest {
     assertThat(experts.err()).contains("choosing schemes for kt-amx-int8");
     Program.Result types =
         Program.run(
-            "choose", SAMPLE.toString(), "--recipe", "gguf", "--types", "q3_k", "-o",
+            "choose",
+            SAMPLE.toString(),
+            "--recipe",
+            "gguf",
+            "--types",
+            "q3_k",
+            "-o",
             chosen.toString());
     assertThat(types.exit()).isEqualTo(2);
     assertThat(types.err()).contains("--types q3_k: one of f32");

@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -14,23 +15,31 @@ import org.junit.jupiter.params.provider.ValueSource;
 import smelt.calibrate.cuda.CudaProbe;
 import smelt.calibrate.cuda.CudaState;
 import smelt.converter.Program;
-import smelt.converter.SampleModel;
 import smelt.converter.run.Converting;
 import smelt.formats.Checkout;
+import smelt.formats.checkpoint.Architecture;
+import smelt.formats.checkpoint.SyntheticCheckpoint;
 
 /// `--device`, by the real program: without a driver, and with the stand-in that the tests of
 /// `calibrate` build.
 class DeviceOptionTest {
 
-  private static final String MODEL = SampleModel.path(SampleModel.FP8).toString();
-
   @TempDir Path folder;
+  private String model;
+
+  /// Small, as the stand-in computes a thread after the other.
+  @BeforeEach
+  void makeModel() throws IOException {
+    Path made = folder.resolve("model");
+    SyntheticCheckpoint.of(Architecture.DEEPSEEK_V3)
+        .form(SyntheticCheckpoint.Form.FP8_BLOCK)
+        .write(made);
+    model = made.toString();
+  }
 
   private Program.Result convert(Program program, String recipe, String out, String... more) {
     String[] words = new String[6 + more.length];
-    String[] first = {
-      "convert", MODEL, "--recipe", recipe, "-o", folder.resolve(out).toString()
-    };
+    String[] first = {"convert", model, "--recipe", recipe, "-o", folder.resolve(out).toString()};
     System.arraycopy(first, 0, words, 0, first.length);
     System.arraycopy(more, 0, words, first.length, more.length);
     return program.go(words);
@@ -80,8 +89,8 @@ class DeviceOptionTest {
   void commandsWithoutCodeForGpusRefuseCudaByName(String command) {
     Program.Result result =
         command.equals("verify")
-            ? Program.run("verify", MODEL, "--against", MODEL, "--device", "cuda")
-            : Program.run("generate", MODEL, "--prompt", "a", "--device", "cuda");
+            ? Program.run("verify", model, "--against", model, "--device", "cuda")
+            : Program.run("generate", model, "--prompt", "a", "--device", "cuda");
     assertThat(result.exit()).isEqualTo(4);
     assertThat(result.err()).contains(command + ", which has no code for GPUs");
   }

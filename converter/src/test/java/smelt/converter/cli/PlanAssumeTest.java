@@ -108,7 +108,7 @@ class PlanAssumeTest {
     Program.Result json = plan(model, "--assume", "disk=3GB/s,compute=4TFLOPS", "--json");
     JsonNode estimate = JsonMapper.builder().build().readTree(json.out()).path("estimate");
     assertThat(estimate.path("crossover_tokens").doubleValue()).isCloseTo(12_260, within(30.0));
-    assertThat(estimate.path("jobs")).hasSize(4);
+    assertThat(estimate.path("jobs").size()).isEqualTo(4);
     assertThat(estimate.path("jobs").get(3).path("memory_bytes").longValue())
         .isBetween(24L * 32_768 * 7168, 24_000_000_000L);
   }

@@ -32,15 +32,16 @@ class PlantedAgreementTest {
 
   /// `llama` has stretched frequencies and a head that is the embedding, `qwen2` biases, `mixtral`
   /// experts; `qwen3moe` has them in every layer, and norms of heads; a `deepseek2` without a query
-  /// rank has 26 layers. The engine keeps keys and values in F16; where many layers add that up, an
-  /// expert may be exchanged for one of nearly equal rank (the least margin is 5e-5).
+  /// rank has 26 layers. The engine keeps keys and values in F16. Over 26 layers such rounding,
+  /// made by hand, moves the sum by up to 1.4e-3; of the faults that are known for that model the
+  /// least, four experts for three, moves it by 4.5e-3.
   @ParameterizedTest
   @CsvSource({
     "llama, 2e-4",
     "qwen2, 2e-4",
     "mixtral, 2e-4",
     "qwen3-moe-every-layer, 2e-4",
-    "deepseek-v2-lite-26, 1e-3"
+    "deepseek-v2-lite-26, 2e-3"
   })
   void scoresTokensAsTheDefinitionDoes(String name, double limit)
       throws IOException, InterruptedException {

@@ -53,8 +53,7 @@ public final class CalibrationBench {
           new Case("W8A8, naive", "int8-channel", Before.NOTHING),
           new Case("W8A8, smoothed beforehand", "int8-channel", Before.SMOOTHED),
           new Case("the same, any factors", "int8-channel", Before.SMOOTHED_FINELY),
-          new Case(
-              "the same, feed-forward norm too", "int8-channel", Before.SMOOTHED_EVERYWHERE),
+          new Case("the same, feed-forward norm too", "int8-channel", Before.SMOOTHED_EVERYWHERE),
           new Case("INT4 experts, absmax", ABSMAX, Before.NOTHING),
           new Case("INT4 experts, exact scale", "kt-amx-int4", Before.NOTHING));
 
@@ -174,7 +173,9 @@ public final class CalibrationBench {
   }
 
   private static Optional<JsonNode> gate(JsonNode report, String metric) {
-    return report.get("gates").valueStream()
+    return report
+        .get("gates")
+        .valueStream()
         .filter(gate -> gate.get("metric").asString().equals(metric))
         .findFirst();
   }

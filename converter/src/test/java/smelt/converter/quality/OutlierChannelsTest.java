@@ -37,8 +37,7 @@ class OutlierChannelsTest {
         SmoothedModel.write(
             outliers,
             CalibrationText.sequences(outliers),
-            new SmoothedModel.Wanted(
-                EnumSet.allOf(Pair.Kind.class), new Strength.Searched(), true),
+            new SmoothedModel.Wanted(EnumSet.allOf(Pair.Kind.class), new Strength.Searched(), true),
             folder.resolve("smoothed"));
     double plain = loss(sample);
     double naive = loss(outliers);

@@ -1,6 +1,7 @@
 package smelt.converter.quality;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.withinPercentage;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -9,6 +10,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.OptionalInt;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import smelt.converter.SampleModel;
@@ -32,20 +34,25 @@ class StaticActivationsTest {
   @TempDir Path folder;
 
   /// The sample as compressed-tensors INT8, one input scale for every linear.
-  private Path made(String name, float scale) throws Exception {
+  ///
+  /// @param zeroPoint as many; none for symmetric codes
+  private Path made(String name, float scale, OptionalInt zeroPoint) throws Exception {
     Path made = folder.resolve(name);
     Converting.to(Target.CT_INT8).run(SampleModel.path(SampleModel.FP8), made);
     Path config = made.resolve("config.json");
     JsonNode tree = JsonMapper.shared().readTree(Files.readString(config));
     for (JsonNode group : tree.get("quantization_config").get("config_groups")) {
-      ((ObjectNode) group.get("input_activations")).put("dynamic", false).put("strategy", "tensor");
+      ((ObjectNode) group.get("input_activations"))
+          .put("dynamic", false)
+          .put("strategy", "tensor")
+          .put("symmetric", zeroPoint.isEmpty());
     }
     Files.writeString(config, tree.toString());
-    addScales(made, scale);
+    addScales(made, scale, zeroPoint);
     return made;
   }
 
-  private static void addScales(Path made, float scale) throws IOException {
+  private static void addScales(Path made, float scale, OptionalInt zeroPoint) throws IOException {
     List<String> modules;
     try (ModelSource source = ModelSources.open(made)) {
       modules =
@@ -58,19 +65,29 @@ class StaticActivationsTest {
     Path index = made.resolve(INDEX);
     JsonNode tree = JsonMapper.shared().readTree(Files.readString(index));
     ObjectNode header = JsonMapper.shared().createObjectNode();
-    for (int i = 0; i < modules.size(); i++) {
-      String name = modules.get(i) + ".input_scale";
-      ((ObjectNode) tree.get("weight_map")).put(name, SHARD);
-      ObjectNode tensor = header.putObject(name).put("dtype", "F32");
-      tensor.putArray("shape").add(1);
-      tensor.putArray("data_offsets").add(4 * i).add(4 * i + 4);
+    int count = modules.size();
+    for (int i = 0; i < count; i++) {
+      add(header, tree, modules.get(i) + ".input_scale", "F32", 4 * i, 4);
+      if (zeroPoint.isPresent()) {
+        add(header, tree, modules.get(i) + ".input_zero_point", "I8", 4 * count + i, 1);
+      }
     }
     Files.writeString(index, tree.toString());
     byte[] json = header.toString().getBytes(StandardCharsets.UTF_8);
-    ByteBuffer bytes = ByteBuffer.allocate(8 + json.length + 4 * modules.size());
+    int data = count * (zeroPoint.isPresent() ? 5 : 4);
+    ByteBuffer bytes = ByteBuffer.allocate(8 + json.length + data);
     bytes.order(ByteOrder.LITTLE_ENDIAN).putLong(json.length).put(json);
     modules.forEach(_ -> bytes.putFloat(scale));
+    zeroPoint.ifPresent(zero -> modules.forEach(_ -> bytes.put((byte) zero)));
     Files.write(made.resolve(SHARD), bytes.array());
+  }
+
+  private static void add(
+      ObjectNode header, JsonNode index, String name, String type, int offset, int bytes) {
+    ((ObjectNode) index.get("weight_map")).put(name, SHARD);
+    ObjectNode tensor = header.putObject(name).put("dtype", type);
+    tensor.putArray("shape").add(1);
+    tensor.putArray("data_offsets").add(offset).add(offset + bytes);
   }
 
   private static QualityReport verify(Path result) throws IOException {
@@ -79,8 +96,8 @@ class StaticActivationsTest {
 
   @Test
   void aFittingScaleMovesLittleAndOneTenTimesTooLargeMuch() throws Exception {
-    QualityReport fitting = verify(made("fitting", 0.2f));
-    QualityReport coarse = verify(made("coarse", 2));
+    QualityReport fitting = verify(made("fitting", 0.2f, OptionalInt.empty()));
+    QualityReport coarse = verify(made("coarse", 2, OptionalInt.empty()));
     double small = fitting.summary().orElseThrow().forcedKl().mean();
     double large = coarse.summary().orElseThrow().forcedKl().mean();
     System.out.printf(
@@ -88,5 +105,22 @@ class StaticActivationsTest {
     assertThat(fitting.subject().activations()).isEqualTo("INT8 with a static scale");
     assertThat(small).isBetween(1e-4, 0.05);
     assertThat(large).isGreaterThan(5 * small);
+  }
+
+  /// With a zero point of 0 the codes are the symmetric ones but for the last bit of a quotient;
+  /// with one of 100 nothing above 27 scales is left.
+  @Test
+  void aZeroPointMovesTheRange() throws Exception {
+    QualityReport symmetric = verify(made("symmetric", 0.25f, OptionalInt.empty()));
+    QualityReport centred = verify(made("centred", 0.25f, OptionalInt.of(0)));
+    QualityReport moved = verify(made("moved", 0.25f, OptionalInt.of(100)));
+    double none = symmetric.summary().orElseThrow().forcedKl().mean();
+    double zero = centred.summary().orElseThrow().forcedKl().mean();
+    double far = moved.summary().orElseThrow().forcedKl().mean();
+    System.out.printf(
+        "static INT8 inputs: mean KL %.3g, zero point 0 %.3g, 100 %.3g%n", none, zero, far);
+    assertThat(moved.subject().activations()).isEqualTo("INT8 with a static scale and offset");
+    assertThat(zero).isCloseTo(none, withinPercentage(1));
+    assertThat(far).isGreaterThan(2 * none);
   }
 }

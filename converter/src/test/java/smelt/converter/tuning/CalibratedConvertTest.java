@@ -38,7 +38,15 @@ class CalibratedConvertTest {
     table = shared.resolve("table");
     Program.Result result =
         Program.run(
-            "calibrate", MODEL, "--corpus", CORPUS, "--tokens", "1024", "--hessians", "all", "-o",
+            "calibrate",
+            MODEL,
+            "--corpus",
+            CORPUS,
+            "--tokens",
+            "1024",
+            "--hessians",
+            "all",
+            "-o",
             table.toString());
     assertThat(result.exit()).as(result.err()).isZero();
   }
@@ -101,8 +109,7 @@ class CalibratedConvertTest {
       Program.Result result = convert(pair[0], pair[0], "--calibration", table.toString());
       assertThat(result.exit()).as(result.err()).isZero();
       assertThat(convert(pair[1], pair[1]).exit()).isZero();
-      assertThat(digests(folder.resolve(pair[0])))
-          .isNotEqualTo(digests(folder.resolve(pair[1])));
+      assertThat(digests(folder.resolve(pair[0]))).isNotEqualTo(digests(folder.resolve(pair[1])));
       Program.Result check =
           Program.run("check", folder.resolve(pair[0]).toString(), "--for", pair[2]);
       assertThat(check.exit()).as(pair[0] + check.out() + check.err()).isZero();
@@ -119,8 +126,7 @@ class CalibratedConvertTest {
 
   @Test
   void refusesACalibrationThatNothingIsChosenBy() {
-    Program.Result result =
-        convert("int8-channel", "out", "--calibration", table.toString());
+    Program.Result result = convert("int8-channel", "out", "--calibration", table.toString());
     assertThat(result.exit()).isEqualTo(2);
     assertThat(result.err()).contains("leave --calibration out");
   }
@@ -129,8 +135,14 @@ class CalibratedConvertTest {
   void refusesACalibrationOfAnotherModel() {
     Program.Result result =
         Program.run(
-            "convert", OTHER, "--recipe", "int8-smooth", "-o",
-            folder.resolve("out").toString(), "--calibration", table.toString());
+            "convert",
+            OTHER,
+            "--recipe",
+            "int8-smooth",
+            "-o",
+            folder.resolve("out").toString(),
+            "--calibration",
+            table.toString());
     assertThat(result.exit()).isEqualTo(3);
     assertThat(result.err()).contains("another model");
     assertThat(folder.resolve("out")).doesNotExist();
@@ -148,8 +160,7 @@ class CalibratedConvertTest {
               - {target: ct-int8, smooth: usual, solver: gptq}
               - {target: ct-w4a16, solver: gptw}
             """);
-    Program.Result result =
-        convert(wrong.toString(), "out", "--calibration", table.toString());
+    Program.Result result = convert(wrong.toString(), "out", "--calibration", table.toString());
     assertThat(result.exit()).isEqualTo(2);
     assertThat(result.err())
         .contains("solver for fp8-block")
@@ -167,8 +178,7 @@ class CalibratedConvertTest {
     assertThat(Files.readString(folder.resolve("out/manifest.json"))).contains(digest);
     Program.Result plan =
         Program.run(
-            "plan", MODEL, "--recipe", "int8-smooth", "--json", "--calibration",
-            table.toString());
+            "plan", MODEL, "--recipe", "int8-smooth", "--json", "--calibration", table.toString());
     assertThat(plan.out()).contains("\"calibration\" : \"" + digest);
   }
 }

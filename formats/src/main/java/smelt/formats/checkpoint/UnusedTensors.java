@@ -24,7 +24,7 @@ final class UnusedTensors {
 
   /// What lies beside a quantized weight whose input is rounded with stored scales.
   private static final List<String> STATIC =
-      List.of("input_scale", "input_offset", "quant_bias", "deq_scale");
+      List.of("input_scale", "input_zero_point", "input_offset", "quant_bias", "deq_scale");
 
   private static final String OFFSET = "_offset";
 
@@ -43,6 +43,7 @@ final class UnusedTensors {
           new Foreign(".quant_bias", "Ascend static W8A8 weights without weight_scale"),
           new Foreign(".input_offset", "Ascend static W8A8 weights without weight_scale"),
           new Foreign(".input_scale", "static activation scales"),
+          new Foreign(".input_zero_point", "static activation scales"),
           new Foreign(".k_scale", "scales of a quantized cache"),
           new Foreign(".v_scale", "scales of a quantized cache"));
 

@@ -13,13 +13,16 @@ import smelt.formats.source.ByteSource;
 
 /// An importance matrix.
 ///
-/// @param entries by the weight's name in GGUF, such as `blk.3.ffn_down_exps.weight`, in the order of
-///   their names, as llama.cpp writes them
+/// @param entries by the weight's name in GGUF, such as `blk.3.ffn_down_exps.weight`, in the order
+///   of their names, as llama.cpp writes them
 /// @param datasets names of the texts that went through the model
 /// @param chunkCount pieces that they were cut into
 /// @param chunkSize tokens of a piece; 0 where the file does not say, as those of the older kind
 public record Imatrix(
-    SequencedMap<String, ImatrixEntry> entries, List<String> datasets, long chunkCount, long chunkSize) {
+    SequencedMap<String, ImatrixEntry> entries,
+    List<String> datasets,
+    long chunkCount,
+    long chunkSize) {
 
   /// Largest number of chunks, or tokens of one, of the older kind of file.
   static final long MAX_INT = Integer.MAX_VALUE;
@@ -45,8 +48,8 @@ public record Imatrix(
         : LegacyImatrix.read(file);
   }
 
-  /// How much each column of a weight counts: the mean square of its input, and 1 for all columns of
-  /// an expert that was not seen.
+  /// How much each column of a weight counts: the mean square of its input, and 1 for all columns
+  /// of an expert that was not seen.
   ///
   /// @param tensor name of the weight in GGUF
   /// @param expert from 0 for a stack of experts, 0 for others
@@ -73,9 +76,9 @@ public record Imatrix(
     GgufImatrix.write(this, out);
   }
 
-  /// Writes the older kind, `.dat`: as llama.cpp does, with means instead of sums, 1 for experts that
-  /// were not seen, and without weights of which nothing was. Where the size of chunks is not known
-  /// counts are taken for numbers of chunks, as they are in what was read from such a file.
+  /// Writes the older kind, `.dat`: as llama.cpp does, with means instead of sums, 1 for experts
+  /// that were not seen, and without weights of which nothing was. Where the size of chunks is not
+  /// known counts are taken for numbers of chunks, as they are in what was read from such a file.
   public void writeLegacy(OutputStream out) throws IOException {
     LegacyImatrix.write(this, out);
   }

@@ -12,8 +12,8 @@ public final class ImatrixEntry {
   /// @param sums of squares, matrix after matrix; finite, not negative; copied
   /// @param counts rows of each matrix, 0 for an expert that was not seen; or one for all matrices;
   ///   copied
-  /// @throws IllegalArgumentException if sums are not as many for each count, or a number is none of
-  ///   these
+  /// @throws IllegalArgumentException if sums are not as many for each count, or a number is none
+  ///   of these
   public ImatrixEntry(float[] sums, float[] counts) {
     if (counts.length == 0 || sums.length == 0 || sums.length % counts.length != 0) {
       throw new IllegalArgumentException(sums.length + " sums for " + counts.length + " counts");
@@ -61,15 +61,16 @@ public final class ImatrixEntry {
     return sums[index];
   }
 
-  /// The mean of the squares of each column of one matrix; as llama.cpp has it, 1 for each column of
-  /// a matrix that was not seen.
+  /// The mean of the squares of each column of one matrix; as llama.cpp has it, 1 for each column
+  /// of a matrix that was not seen.
   ///
   /// @param matrix from 0: the expert, or 0
   /// @param cols columns of a matrix
   /// @throws IllegalArgumentException if there is no such matrix of as many columns
   public float[] meanSquares(int matrix, int cols) {
     if (cols < 1 || sums.length % cols != 0) {
-      throw new IllegalArgumentException(sums.length + " sums for matrices of " + cols + " columns");
+      throw new IllegalArgumentException(
+          sums.length + " sums for matrices of " + cols + " columns");
     }
     int matrices = sums.length / cols;
     if (matrix < 0 || matrix >= matrices || (counts.length != 1 && counts.length != matrices)) {

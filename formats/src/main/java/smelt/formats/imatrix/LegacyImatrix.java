@@ -28,8 +28,8 @@ import smelt.formats.source.ByteSource;
 /// | 4 | number of chunks |
 /// | 4, n | length and name of the text |
 ///
-/// The last two lines are missing in the oldest files. There are no counts of experts: of each entry
-/// the calls are the count of all matrices.
+/// The last two lines are missing in the oldest files. There are no counts of experts: of each
+/// entry the calls are the count of all matrices.
 final class LegacyImatrix {
 
   private static final int MAX_NAME = 63;

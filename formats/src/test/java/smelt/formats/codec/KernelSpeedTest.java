@@ -74,8 +74,8 @@ class KernelSpeedTest {
     return shares;
   }
 
-  /// BF16 values that are also unremarkable F32, F16 and eight-bit codes: a NaN among the E4M3 codes
-  /// would make narrow vectors leave the rest of its block to the scalar code.
+  /// BF16 values that are also unremarkable F32, F16 and eight-bit codes: a NaN among the E4M3
+  /// codes would make narrow vectors leave the rest of its block to the scalar code.
   private static void fill(MemorySegment in, MemorySegment scales) {
     Random random = new Random(29);
     for (long i = 0; i < 2L * VALUES; i++) {

@@ -205,7 +205,8 @@ class ImatrixTest {
     assertThat(matrix.importance(DENSE, 0, 3)).hasValue(new float[] {2, 4, 8});
     assertThat(matrix.importance(EXPERTS, 0, 2)).hasValue(new float[] {1, 2});
     assertThat(matrix.importance(EXPERTS, 1, 2)).hasValue(new float[] {1, 1});
-    assertThatThrownBy(() -> matrix.importance(EXPERTS, 2, 2)).hasMessageContaining("matrix 2 of 2");
+    assertThatThrownBy(() -> matrix.importance(EXPERTS, 2, 2))
+        .hasMessageContaining("matrix 2 of 2");
     assertThatThrownBy(() -> matrix.importance(DENSE, 0, 2))
         .hasMessageContaining(DENSE)
         .hasMessageContaining("matrices of 2 columns");
@@ -244,7 +245,8 @@ class ImatrixTest {
   void refusesDamagedFilesOfTheNewerKind() {
     refuses(gguf(-1), "count 0 is -1");
     refuses(gguf(Float.POSITIVE_INFINITY), "count 0 is Infinity");
-    refuses(changed("imatrix.chunk_size", "imatrix.chunk_sizx"), "imatrix.chunk_size: found nothing");
+    refuses(
+        changed("imatrix.chunk_size", "imatrix.chunk_sizx"), "imatrix.chunk_size: found nothing");
     refuses(changed("imatrix.datasets", "imatrix.dataxets"), "imatrix.datasets: found nothing");
     refuses(changed("general.type", "general.typo"), "general.type: found nothing");
     refuses(changed(EXPERTS + ".counts", EXPERTS + ".kounts"), "no tensor " + EXPERTS + ".counts");

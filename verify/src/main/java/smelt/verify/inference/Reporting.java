@@ -41,9 +41,7 @@ record Reporting(
         tokens.map(Summaries::of),
         tokens,
         judging.tensors(),
-        found
-            .map(comparison -> comparison.layers(documents, look.confidence()))
-            .orElse(List.of()),
+        found.map(comparison -> comparison.layers(documents, look.confidence())).orElse(List.of()),
         found.map(Comparison::experts).orElse(List.of()),
         Sizes.byRole(source, result),
         ConfigChanges.of(source.checkpoint().config().tree(), result.checkpoint().config().tree()),
