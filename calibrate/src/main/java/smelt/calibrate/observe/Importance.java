@@ -4,18 +4,19 @@ import java.io.IOException;
 import java.util.Optional;
 
 /// How much each input channel of a weight counts: the mean square of what goes into it. An
-/// expert's `gate` and `up` borrow from all tokens of the layer, the more the fewer of its own
-/// there are:
+/// expert's weights borrow, the more the fewer tokens there are:
 ///
 /// ```
-/// importance = (n * own + kappa * layer) / (n + kappa)
+/// importance = (n * own + kappa * other) / (n + kappa)
 /// ```
 ///
-/// with `n` the expert's tokens. That is legitimate because all experts of a layer read the same
-/// vectors; inputs of `down` are each expert's own and cannot be borrowed.
+/// with `n` the tokens. For `gate` and `up`, `other` is the mean of all tokens of the layer,
+/// channel by channel: all experts of a layer read the same vectors. Inputs of `down` are each
+/// expert's own and cannot be borrowed; there `other` is the mean over the expert's own channels,
+/// the same for each: a few tokens tell little of the differences between channels.
 public final class Importance {
 
-  /// Tokens that the layer's mean counts as.
+  /// Tokens that the other mean counts as.
   public static final double KAPPA = 64;
 
   private Importance() {}
@@ -24,6 +25,9 @@ public final class Importance {
   /// a layer to borrow from.
   public static Optional<float[]> of(CalibrationTable table, Site site) throws IOException {
     Optional<InputStats> own = table.stats(site);
+    if (site instanceof Site.ExpertDown) {
+      return own.filter(stats -> stats.tokens() > 0).map(stats -> evened(stats, KAPPA));
+    }
     if (!(site instanceof Site.ExpertInput input)) {
       return own.filter(stats -> stats.tokens() > 0).map(InputStats::channelMeanSquare);
     }
@@ -45,6 +49,22 @@ public final class Importance {
     double tokens = own.tokens();
     for (int i = 0; i < mean.length; i++) {
       mean[i] = (float) ((tokens * mean[i] + kappa * pool[i]) / (tokens + kappa));
+    }
+    return mean;
+  }
+
+  /// Means of an expert's own tokens, shrunk to the mean over its channels.
+  ///
+  /// @param kappa tokens that this mean counts as, above 0
+  public static float[] evened(InputStats own, double kappa) {
+    float[] mean = own.channelMeanSquare();
+    double all = 0;
+    for (float one : mean) {
+      all += one;
+    }
+    double tokens = own.tokens();
+    for (int i = 0; i < mean.length; i++) {
+      mean[i] = (float) ((tokens * mean[i] + kappa * all / mean.length) / (tokens + kappa));
     }
     return mean;
   }

@@ -37,15 +37,26 @@ public final class LayerObserver implements Observer, AutoCloseable {
   /// What is measured beside the statistics of each channel.
   ///
   /// @param floor an expert with fewer tokens is calibrated with more than its own
-  public record Options(HessianChoice hessians, long floor) {
+  /// @param sample tokens that are going to come, as far as that is known; 0 where it is not
+  public record Options(HessianChoice hessians, long floor, long sample) {
 
     /// Statistics of channels alone.
     public static final Options PLAIN = new Options(HessianChoice.NONE, 128);
 
     public Options {
-      if (floor < 0) {
-        throw new IllegalArgumentException("a floor of " + floor);
+      if (floor < 0 || sample < 0) {
+        throw new IllegalArgumentException("a floor of " + floor + ", a sample of " + sample);
       }
+    }
+
+    /// For a sample of unknown size.
+    public Options(HessianChoice hessians, long floor) {
+      this(hessians, floor, 0);
+    }
+
+    /// The same for a sample of so many tokens.
+    public Options of(long tokens) {
+      return new Options(hessians, floor, tokens);
     }
   }
 
@@ -71,7 +82,7 @@ public final class LayerObserver implements Observer, AutoCloseable {
     this.listener = listener;
     int routed = experts(spec, layer);
     experts = new ExpertSums(routed);
-    nearest = new NearestTokens(routed, Math.toIntExact(options.floor()));
+    nearest = NearestTokens.of(spec, layer, options);
     forced = new long[routed];
   }
 
@@ -142,7 +153,7 @@ public final class LayerObserver implements Observer, AutoCloseable {
   public int[] further(int at, int expert) {
     long missing = options.floor() - experts.tokens(expert);
     return at == layer && missing > 0
-        ? nearest.closest(expert, Math.toIntExact(missing))
+        ? nearest.choose(expert, Math.toIntExact(missing))
         : NO_TOKENS;
   }
 

@@ -81,15 +81,9 @@ public final class LayerSizes {
               most,
               HEAP_PER_CHANNEL * channels
                   + HEAP_PER_SITE * ofLayer
-                  + 3 * NearestTokens.bytes(experts(layer), options.floor()) / 2);
+                  + 3 * NearestTokens.bytes(spec, layer, options) / 2);
     }
     return most + WRITING;
-  }
-
-  private long experts(int layer) {
-    return layer < spec.layerCount() && spec.layers().get(layer) instanceof FeedForward.Experts e
-        ? e.rule().experts()
-        : 0;
   }
 
   /// Native bytes of the Hessians that are summed at the same time, in the layer where that is the

@@ -1,12 +1,23 @@
 package smelt.calibrate.observe;
 
+import java.util.Optional;
 import java.util.stream.IntStream;
+import smelt.calibrate.model.FeedForward;
+import smelt.calibrate.model.ModelSpec;
 import smelt.calibrate.model.Routing;
+import smelt.calibrate.model.RoutingRule;
 
-/// For each expert the tokens that came closest to being routed to it: those to which its router
-/// gave the highest scores, of the tokens that did not choose it. Among equal scores the earlier
-/// token is closer.
+/// For each expert the tokens that came close to being routed to it: those to which its router gave
+/// the highest scores, of the tokens that did not choose it. Among equal scores the earlier token
+/// is closer.
+///
+/// Twice as many are kept as an evenly used expert gets, and a choice is spread evenly over them.
+/// The closest alone are no sample of what an expert would get: with the 128 closest of 8,192
+/// tokens INT4 weights of the sample model lose 36.5 % more than with all tokens, with 128 that are
+/// spread over twice the even share 4.5 % (decision 0025).
 final class NearestTokens {
+
+  private static final long EVEN_SHARES = 2;
 
   private final int most;
   private final float[][] scores;
@@ -21,9 +32,34 @@ final class NearestTokens {
     sizes = new int[experts];
   }
 
+  /// Empty, for a layer.
+  static NearestTokens of(ModelSpec spec, int layer, LayerObserver.Options options) {
+    return experts(spec, layer)
+        .map(rule -> new NearestTokens(rule.experts(), most(rule, options)))
+        .orElseGet(() -> new NearestTokens(0, 0));
+  }
+
+  private static Optional<RoutingRule> experts(ModelSpec spec, int layer) {
+    return layer < spec.layerCount()
+            && spec.layers().get(layer) instanceof FeedForward.Experts experts
+        ? Optional.of(experts.rule())
+        : Optional.empty();
+  }
+
+  /// Twice the even share, and at least what an expert can lack.
+  private static int most(RoutingRule rule, LayerObserver.Options options) {
+    long share = Math.ceilDiv(EVEN_SHARES * options.sample() * rule.chosen(), rule.experts());
+    return options.floor() == 0 ? 0 : Math.toIntExact(Math.max(options.floor(), share));
+  }
+
   /// Heap bytes.
-  static long bytes(long experts, long most) {
-    return Math.multiplyExact(experts, most * (Float.BYTES + Integer.BYTES) + 64);
+  static long bytes(ModelSpec spec, int layer, LayerObserver.Options options) {
+    return experts(spec, layer)
+        .map(rule ->
+            Math.multiplyExact(
+                (long) rule.experts(),
+                most(rule, options) * (long) (Float.BYTES + Integer.BYTES) + 64))
+        .orElse(0L);
   }
 
   /// Takes note of a token. Tokens come in ascending order.
@@ -51,14 +87,19 @@ final class NearestTokens {
     return false;
   }
 
-  /// The closest tokens of an expert, closest first.
-  int[] closest(int expert, int count) {
+  /// Close tokens of an expert, closest first: all that are kept, or so many of them, evenly
+  /// spread.
+  int[] choose(int expert, int count) {
     int size = sizes[expert];
-    return IntStream.range(0, size)
-        .boxed()
-        .sorted((a, b) -> isFarther(expert, a, b) ? 1 : -1)
-        .limit(count)
-        .mapToInt(i -> tokens[expert][i])
+    int[] sorted =
+        IntStream.range(0, size)
+            .boxed()
+            .sorted((a, b) -> isFarther(expert, a, b) ? 1 : -1)
+            .mapToInt(i -> tokens[expert][i])
+            .toArray();
+    int wanted = Math.min(count, size);
+    return IntStream.range(0, wanted)
+        .map(i -> sorted[Math.toIntExact((long) i * size / wanted)])
         .toArray();
   }
 

@@ -87,7 +87,7 @@ public record CalibratePlan(
     Checkpoint checkpoint = work.checkpoint();
     ModelSpec spec = ModelSpec.of(checkpoint);
     long scratch = ReferenceModel.onceScratch(checkpoint, atOnce, work.longest());
-    LayerSizes sizes = new LayerSizes(spec, work.options());
+    LayerSizes sizes = new LayerSizes(spec, work.options().of(work.tokens()));
     SortedMap<String, Long> parts = new TreeMap<>();
     parts.put("program", PROGRAM_BYTES + work.extra());
     parts.put("names", BYTES_PER_WEIGHT * checkpoint.weights().size());

@@ -100,7 +100,7 @@ public final class Calibration {
       throws IOException {
     this.model = model;
     this.text = text;
-    this.options = options;
+    this.options = options.of(text.tokens());
     this.plan = plan;
     this.compute = compute;
     this.watcher = watcher;

@@ -2,6 +2,7 @@ package smelt.calibrate.observe;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -118,6 +119,16 @@ class CalibrationTableTest {
         }
       }
     }
+    Site down = new Site.ExpertDown(1, 0);
+    InputStats inner = stats.get(down);
+    float[] evened = Importance.of(table, down).orElseThrow();
+    double sum = 0;
+    double before = 0;
+    for (int i = 0; i < evened.length; i++) {
+      sum += evened[i];
+      before += inner.channelMeanSquare()[i];
+    }
+    assertThat(sum).isCloseTo(before, within(1e-5 * before));
     float[] unseen = Importance.of(table, new Site.ExpertInput(1, 99)).orElseThrow();
     assertThat(unseen).isEqualTo(stats.get(new Site.FeedForwardInput(1)).channelMeanSquare());
   }

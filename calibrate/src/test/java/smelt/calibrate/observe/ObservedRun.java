@@ -143,4 +143,22 @@ final class ObservedRun {
     }
     return keeping;
   }
+
+  /// Runs a model and shows its layers to an observer.
+  static void watch(Path folder, Observer observer) throws IOException {
+    try (ModelSource source = ModelSources.open(folder);
+        Compute compute =
+            Compute.steady(MathKernelSet.choose("auto"), KernelSet.choose("auto"), 2);
+        Arena arena = Arena.ofShared()) {
+      Checkpoint checkpoint = Checkpoint.open(source);
+      try (ReferenceModel model = ReferenceModel.open(checkpoint, source, compute, 64L << 20)) {
+        ModelSpec spec = model.spec();
+        TokenBatch batch = TokenBatch.of(arena, sequences(spec.vocabulary()), spec.hidden());
+        model.embed(batch);
+        for (int layer = 0; layer < spec.layerCount(); layer++) {
+          var _ = model.layer(layer, batch, LayerOptions.observed(observer));
+        }
+      }
+    }
+  }
 }
