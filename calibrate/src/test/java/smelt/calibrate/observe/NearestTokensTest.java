@@ -57,7 +57,7 @@ class NearestTokensTest {
           scored.stream()
               .sorted(
                   Comparator.comparing(Scored::score, Comparator.reverseOrder())
-                      .thenComparing(Scored::token))
+                      .thenComparingInt(Scored::token))
               .mapToInt(Scored::token)
               .toArray();
       assertThat(seen.many.choose(expert, 1000)).isEqualTo(sorted);

@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.NavigableMap;
 import java.util.Objects;
 import java.util.TreeMap;
 import java.util.concurrent.atomic.LongAdder;
@@ -161,9 +162,9 @@ public final class HeldParts implements ModelSource {
   /// A file of the source, whose weights come from memory.
   private final class File implements ByteSource {
     private final ByteSource origin;
-    private final TreeMap<Long, Place> own;
+    private final NavigableMap<Long, Place> own;
 
-    File(ByteSource origin, TreeMap<Long, Place> own) {
+    File(ByteSource origin, NavigableMap<Long, Place> own) {
       this.origin = origin;
       this.own = own;
     }

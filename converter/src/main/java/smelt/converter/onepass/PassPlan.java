@@ -58,7 +58,7 @@ public record PassPlan(
 
   /// What to compute with.
   ///
-  /// @param compute steady; stays the caller's to close
+  /// @param verify with a compute that is steady and stays the caller's to close
   public record Tools(Verification.Tools verify, SolveKernels solve) {
     Compute compute() {
       return verify.compute();
