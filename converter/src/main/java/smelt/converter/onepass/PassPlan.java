@@ -97,9 +97,11 @@ public record PassPlan(
   /// Second moments are kept where some target needs them.
   private Optional<LayerObserver.Options> observed() {
     boolean moments = plan.targets().stream().anyMatch(t -> t.spec().calibrated().needsHessians());
+    long sample = texts.calibration().stream().mapToLong(ids -> ids.length).sum();
     return isObserved()
         ? Optional.of(
-            new LayerObserver.Options(moments ? HessianChoice.ALL : HessianChoice.NONE, floor))
+            new LayerObserver.Options(
+                moments ? HessianChoice.ALL : HessianChoice.NONE, floor, sample))
         : Optional.empty();
   }
 
