@@ -52,19 +52,21 @@ class OnePassCommandTest {
             CORPUS,
             "--tokens",
             "1024",
+            "--sequence-length",
+            "128",
             "--verify",
             "--eval-tokens",
             "2048",
             "--verdicts",
             folder.resolve("verdicts").toString(),
             "--json");
-    assertThat(result.exit()).as(result.err()).isZero();
+    assertThat(result.exit()).as(result.out() + result.err()).isZero();
     JsonNode answer = JsonMapper.shared().readTree(result.out());
-    assertThat(answer.get("verdicts").get("int8-channel").asString()).isEqualTo("pass");
+    assertThat(answer.get("verdicts").get("int8-channel-weighted").asString()).isEqualTo("pass");
     assertThat(answer.get("memory_peak").asLong())
         .isLessThanOrEqualTo(answer.get("memory_planned").asLong());
-    assertThat(folder.resolve("verdicts/int8-channel.json")).isNotEmptyFile();
-    assertThat(folder.resolve("verdicts/int8-channel.html")).isNotEmptyFile();
+    assertThat(folder.resolve("verdicts/int8-channel-weighted.json")).isNotEmptyFile();
+    assertThat(folder.resolve("verdicts/int8-channel-weighted.html")).isNotEmptyFile();
     assertThat(Program.run("check", folder.resolve("out").toString()).exit()).isZero();
   }
 
