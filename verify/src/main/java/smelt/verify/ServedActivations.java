@@ -1,6 +1,7 @@
 package smelt.verify;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -74,6 +75,25 @@ public final class ServedActivations implements Activations {
     served.fixed.putAll(new StaticScales(source, checkpoint).shifted(shifted));
     served.fixed.putAll(new StaticScales(source, checkpoint).ascend(ascend));
     return served;
+  }
+
+  /// The same of a checkpoint that is still being written: static scales are read when their weight
+  /// is first asked for. For one thread.
+  public static Activations later(ModelSource source, Checkpoint checkpoint) throws IOException {
+    ServedActivations served =
+        new ServedActivations(Quantization.of(Facts.readConfig(source), Description.read(source)));
+    StaticScales scales = new StaticScales(source, checkpoint);
+    return weight -> {
+      boolean isFixed = !isPrecise(weight) && served.isAscendStatic(weight);
+      if (isFixed && !served.fixed.containsKey(weight.name())) {
+        try {
+          served.fixed.putAll(scales.ascend(List.of(weight)));
+        } catch (IOException e) {
+          throw new UncheckedIOException(e);
+        }
+      }
+      return served.of(weight);
+    };
   }
 
   /// The type of codes that one stored scale is for; empty where it is not that.

@@ -48,6 +48,16 @@ public final class Routing {
     return margins[Math.toIntExact(token)];
   }
 
+  /// The choices for the tokens from `first` on, as those of a batch of their own.
+  public Routing from(long first) {
+    int start = Math.toIntExact(first);
+    Routing rest = new Routing(k, Math.subtractExact(tokens, start));
+    System.arraycopy(experts, start * k, rest.experts, 0, rest.experts.length);
+    System.arraycopy(weights, start * k, rest.weights, 0, rest.weights.length);
+    System.arraycopy(margins, start, rest.margins, 0, rest.margins.length);
+    return rest;
+  }
+
   void set(long token, int rank, int expert, float weight) {
     experts[at(token, rank)] = expert;
     weights[at(token, rank)] = weight;

@@ -8,6 +8,7 @@ import smelt.calibrate.observe.CalibrationTable;
 import smelt.calibrate.solve.SolveKernelSet;
 import smelt.converter.plan.Plan;
 import smelt.converter.tuning.CalibratedTuning;
+import smelt.converter.tuning.Statistics;
 import smelt.converter.tuning.Tuning;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.codec.Kernels;
@@ -42,7 +43,7 @@ record CalibratedPlan(
     CalibratedTuning.Tools tools =
         new CalibratedTuning.Tools(codec, SolveKernelSet.choose(set), compute);
     return new Opened(
-        new CalibratedTuning(own.plan(), own.checkpoint(), own.source(), own.table(), tools),
+        new CalibratedTuning(own.plan(), own.checkpoint(), own.source(), Statistics.of(own.table()), tools),
         Optional.of(compute));
   }
 }

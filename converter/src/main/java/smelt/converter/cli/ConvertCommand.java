@@ -51,6 +51,8 @@ public final class ConvertCommand implements Callable<Integer> {
 
   @Mixin private CalibrationOption calibration;
 
+  @Mixin private OnePassOptions onePass;
+
   @Mixin private DeviceOption device;
 
   @Mixin private RunOptions run;
@@ -68,6 +70,7 @@ public final class ConvertCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException, InterruptedException {
+    onePass.check();
     Recipe wanted = Recipes.load(recipe);
     Execution execution =
         new Execution(
@@ -84,6 +87,13 @@ public final class ConvertCommand implements Callable<Integer> {
         AnonymousMemory watched = new AnonymousMemory();
         ModelSource source = Models.open(model)) {
       OutputFolder.refuseOverlap(output, model);
+      if (onePass.isWanted()) {
+        calibration.refuseBeside("--corpus and --verify");
+        boolean passed =
+            new OnePassConversion(terminal, onePass, kernels.chosen(), run)
+                .carryOut(source, wanted, output, execution, watched);
+        return (passed ? ExitCode.OK : ExitCode.BOUND_FAILED).code();
+      }
       Checkpoint checkpoint = Models.toConvert(source);
       Optional<CalibrationTable> table = calibration.open(wanted, checkpoint, source);
       Plan plan = Planner.plan(source, checkpoint, wanted, table.map(CalibrationTable::digest));

@@ -2,12 +2,15 @@ package smelt.converter.cli;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.stream.IntStream;
 import smelt.converter.ByteSize;
+import smelt.converter.onepass.OnePass;
 import smelt.converter.plan.Plan;
 import smelt.converter.plan.TargetPlan;
 import smelt.converter.progress.Progress;
@@ -22,6 +25,7 @@ import smelt.converter.run.OutputFolder;
 import smelt.converter.run.StopSignal;
 import smelt.formats.codec.Kernels;
 import smelt.formats.source.ModelSource;
+import smelt.verify.quality.QualityReport;
 import tools.jackson.databind.node.JsonNodeFactory;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -108,8 +112,64 @@ final class Execution {
               offload.isDevice() ? memory.peakWithDriver() : memory.peak(),
               result,
               seconds,
-              watched.peak()));
+              watched.peak(),
+              Map.of()));
     }
+  }
+
+  /// What a run may take.
+  ///
+  /// @param planned bytes at most, of the conversion and of what else is done
+  record Memory(MemoryPlan conversion, long planned) {}
+
+  /// Converts in one pass.
+  @FunctionalInterface
+  interface Pass {
+    OnePass.Result run(OutputFolder folder, StopSignal stop, Progress progress) throws IOException;
+  }
+
+  /// Runs a plan to its end in one pass that calibrates and verifies too.
+  ///
+  /// @param watched measures from before the source was opened
+  /// @return the verdicts by target
+  Map<String, QualityReport> carryOut(
+      ModelSource source, Plan plan, Memory memory, Path output, AnonymousMemory watched, Pass pass)
+      throws IOException {
+    DiskSpace.require(plan, output);
+    device.requireProcessor("one pass");
+    long start = System.nanoTime();
+    try (Offload offload = Offload.none("cpu");
+        OutputFolder folder = OutputFolder.open(output, plan, source)) {
+      begin(output, folder, offload, memory.conversion());
+      LaunchNotes.of(plan).forEach(terminal::message);
+      OnePass.Result result;
+      try (Progress progress = quiet.progress(terminal, command)) {
+        startProgress(progress, plan, folder);
+        result = pass.run(folder, stop, progress);
+      }
+      folder.publish();
+      double seconds = (System.nanoTime() - start) / 1e9;
+      Conversion.Result done = result.conversion();
+      answer(
+          new Summary(
+              output,
+              plan,
+              folder.planDigest(),
+              memory.conversion(),
+              memory.planned(),
+              new Conversion.Result(result.bytesRead(), done.unitsDone(), done.unitsKept()),
+              seconds,
+              watched.peak(),
+              result.reports()));
+      return result.reports();
+    }
+  }
+
+  private static void startProgress(Progress progress, Plan plan, OutputFolder folder) {
+    List<Integer> left =
+        IntStream.range(0, plan.units().size()).filter(u -> !folder.isDone(u)).boxed().toList();
+    progress.start(
+        left.stream().mapToLong(u -> plan.units().get(u).sourceBytes()).sum(), left.size());
   }
 
   private void begin(Path output, OutputFolder folder, Offload offload, MemoryPlan memory) {
@@ -134,14 +194,8 @@ final class Execution {
       ModelSource source, Plan plan, OutputFolder folder, Conversion.Means means, MemoryPlan memory)
       throws IOException, InterruptedException {
     List<Integer> order = IntStream.range(0, plan.units().size()).boxed().toList();
-    long left =
-        order.stream()
-            .filter(u -> !folder.isDone(u))
-            .mapToLong(u -> plan.units().get(u).sourceBytes())
-            .sum();
-    long unitsLeft = order.stream().filter(u -> !folder.isDone(u)).count();
     try (Progress progress = quiet.progress(terminal, command)) {
-      progress.start(left, unitsLeft);
+      startProgress(progress, plan, folder);
       return Conversion.run(source, plan, folder, means, memory, stop, progress, order);
     }
   }
@@ -157,7 +211,8 @@ final class Execution {
       long planned,
       Conversion.Result result,
       double seconds,
-      OptionalLong peak) {}
+      OptionalLong peak,
+      Map<String, QualityReport> verdicts) {}
 
   private void answer(Summary summary) throws IOException {
     if (json.wanted()) {
@@ -193,6 +248,11 @@ final class Execution {
                 : "not measured",
             ByteSize.format(summary.planned())));
     terminal.answer("plan " + summary.planDigest());
+    for (Map.Entry<String, QualityReport> verdict : summary.verdicts().entrySet()) {
+      terminal.answer("");
+      terminal.answer("verdict on " + verdict.getKey());
+      VerifyText.lines(verdict.getValue(), terminal);
+    }
   }
 
   private static ObjectNode json(Summary summary) {
@@ -205,11 +265,27 @@ final class Execution {
     node.put("seconds", Math.round(summary.seconds() * 1000) / 1000.0);
     node.put("units_done", summary.result().unitsDone());
     node.put("units_kept", summary.result().unitsKept());
+    if (!summary.verdicts().isEmpty()) {
+      ObjectNode verdicts = node.putObject("verdicts");
+      summary
+          .verdicts()
+          .forEach(
+              (name, report) -> verdicts.put(name, report.verdict().passed() ? "pass" : "fail"));
+    }
     return node;
   }
 
   private Report report(Summary summary) {
-    List<Report.Check> checks =
+    List<Report.Check> checks = new ArrayList<>();
+    summary
+        .verdicts()
+        .forEach((name, report) ->
+            checks.add(
+                new Report.Check(
+                    "verdict on " + name,
+                    report.verdict().passed() ? Report.Outcome.PASSED : Report.Outcome.FAILED,
+                    "")));
+    checks.addAll(
         List.of(
             new Report.Check(
                 "all units have receipts",
@@ -222,7 +298,7 @@ final class Execution {
                     : summary.peak().getAsLong() <= summary.planned()
                         ? Report.Outcome.PASSED
                         : Report.Outcome.FAILED,
-                summary.peak().isEmpty() ? "this system does not tell" : ""));
+                summary.peak().isEmpty() ? "this system does not tell" : "")));
     List<Report.Figure> figures =
         List.of(
             new Report.Figure("bytes read", Long.toString(summary.result().bytesRead()), "B"),

@@ -91,7 +91,7 @@ public final class Planner {
         : new RecipeException(
             "recipe " + recipe.name(),
             "numbers to be chosen from a calibration (solver, smooth, importance, static activations)",
-            "one: --calibration TABLE",
+            "one: --calibration TABLE, or --corpus FILE to make it on the way",
             "make it with: smelt calibrate MODEL --corpus FILE -o TABLE");
   }
 

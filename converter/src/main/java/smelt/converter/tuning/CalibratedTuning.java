@@ -8,8 +8,6 @@ import java.util.Map;
 import java.util.Optional;
 import smelt.calibrate.math.Compute;
 import smelt.calibrate.model.ModelSpec;
-import smelt.calibrate.observe.CalibrationTable;
-import smelt.calibrate.observe.Importance;
 import smelt.calibrate.observe.InputStats;
 import smelt.calibrate.observe.Site;
 import smelt.calibrate.smooth.Coupling;
@@ -26,7 +24,7 @@ import smelt.formats.checkpoint.Weight;
 import smelt.formats.codec.Kernels;
 import smelt.formats.source.ModelSource;
 
-/// The tuning of a plan by a calibration table.
+/// The tuning of a plan by what was seen in its model.
 ///
 /// A weight whose input was never seen is rounded by the target's own rule, as if all its columns
 /// counted alike.
@@ -39,7 +37,7 @@ public final class CalibratedTuning implements Tuning {
   private static final long TABLE_BYTES_OF_THREAD = 4L << 20;
 
   private final Plan plan;
-  private final CalibrationTable table;
+  private final Statistics table;
   private final int layers;
   private final Factors factors;
   private final List<Optional<Foldings>> foldings = new ArrayList<>();
@@ -50,9 +48,9 @@ public final class CalibratedTuning implements Tuning {
   public record Tools(Kernels codec, SolveKernels solve, Compute compute) {}
 
   /// @param source stays open until this is closed
-  /// @param table of this model
+  /// @param table what was seen in this model
   public CalibratedTuning(
-      Plan plan, Checkpoint checkpoint, ModelSource source, CalibrationTable table, Tools tools) {
+      Plan plan, Checkpoint checkpoint, ModelSource source, Statistics table, Tools tools) {
     this.plan = plan;
     this.table = table;
     layers = ModelSpec.of(checkpoint).layerCount();
@@ -163,7 +161,7 @@ public final class CalibratedTuning implements Tuning {
   }
 
   private Optional<Held> weighted(Site site) throws IOException {
-    return Importance.of(table, site).map(importance -> new Kept(new Method.Weighted(importance)));
+    return table.importance(site).map(importance -> new Kept(new Method.Weighted(importance)));
   }
 
   private static Site pool(Site site) {
@@ -174,7 +172,7 @@ public final class CalibratedTuning implements Tuning {
   public Optional<float[]> importance(int target, Weight weight) throws IOException {
     Optional<Site> site = Site.of(weight.role(), layers);
     return calibrated(target).importance() && site.isPresent()
-        ? Importance.of(table, site.get())
+        ? table.importance(site.get())
         : Optional.empty();
   }
 

@@ -8,7 +8,6 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import smelt.calibrate.math.Compute;
 import smelt.calibrate.math.Matrix;
-import smelt.calibrate.observe.CalibrationTable;
 import smelt.calibrate.observe.Hessian;
 import smelt.calibrate.observe.Site;
 import smelt.calibrate.solve.ColumnOrder;
@@ -49,7 +48,7 @@ final class Factors implements AutoCloseable {
     HessianFactor make(Arena arena) throws IOException;
   }
 
-  private final CalibrationTable table;
+  private final Statistics table;
   private final Compute compute;
   private final SolveKernels kernels;
   private final int most;
@@ -57,7 +56,7 @@ final class Factors implements AutoCloseable {
 
   /// @param compute used while a factor is made; stays the caller's to close
   /// @param most factors that are kept, at least one for each thread that asks
-  Factors(CalibrationTable table, Compute compute, SolveKernels kernels, int most) {
+  Factors(Statistics table, Compute compute, SolveKernels kernels, int most) {
     this.table = table;
     this.compute = compute;
     this.kernels = kernels;
@@ -143,7 +142,7 @@ final class Factors implements AutoCloseable {
   }
 
   /// Columns of a site's second moments; empty where the table has none.
-  OptionalInt columns(Site site) {
+  OptionalInt columns(Site site) throws IOException {
     return table.channels(site);
   }
 

@@ -11,7 +11,6 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
 import smelt.calibrate.model.WeightStream;
-import smelt.calibrate.observe.CalibrationTable;
 import smelt.calibrate.observe.InputStats;
 import smelt.calibrate.smooth.ColumnStats;
 import smelt.calibrate.smooth.Coupling;
@@ -38,7 +37,7 @@ final class Foldings {
   private static final long BUFFER = 1L << 20;
 
   private final ModelSource source;
-  private final CalibrationTable table;
+  private final Statistics table;
   private final Kernels kernels;
   private final Predicate<Weight> rounded;
   private final Map<String, List<Coupling>> couplings = new HashMap<>();
@@ -48,7 +47,7 @@ final class Foldings {
   /// @param rounded whether the target rounds a weight
   Foldings(
       ModelSource source,
-      CalibrationTable table,
+      Statistics table,
       Kernels kernels,
       List<Coupling> pairs,
       Predicate<Weight> rounded) {

@@ -9,6 +9,7 @@ import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
@@ -91,6 +92,19 @@ public final class AtomicFile implements AutoCloseable {
   /// Removes what a killed process left of a target, if anything.
   public static void removePart(Path target) throws IOException {
     Files.deleteIfExists(part(target));
+  }
+
+  /// Opens a file for reading by its final name, whether it is complete or still being written. What
+  /// was written is read; what was not is zeros. It stays open when the file is completed meanwhile.
+  /// The caller closes it.
+  ///
+  /// @throws java.nio.file.NoSuchFileException if it was not begun
+  public static FileChannel openAsItIs(Path target) throws IOException {
+    try {
+      return FileChannel.open(part(target), StandardOpenOption.READ);
+    } catch (NoSuchFileException _) {
+      return FileChannel.open(target, StandardOpenOption.READ);
+    }
   }
 
   private static FileChannel openNew(Path file) throws IOException {

@@ -10,6 +10,8 @@ import smelt.calibrate.model.Activations;
 import smelt.calibrate.model.FeedForward;
 import smelt.calibrate.model.LayerOptions;
 import smelt.calibrate.model.ReferenceModel;
+import smelt.calibrate.model.Routing;
+import smelt.calibrate.model.TokenBatch;
 import smelt.verify.quality.ExpertUse;
 import smelt.verify.quality.LayerScore;
 import smelt.verify.quality.TokenScores;
@@ -90,7 +92,7 @@ public final class Comparison {
   /// @param texts token ids of each sequence, at least two of each
   /// @throws smelt.formats.BadInputException if the source's own numbers are not finite
   public void add(List<int[]> texts) throws IOException {
-    try (Round round = new Round(texts, source.spec().hidden(), sequences)) {
+    try (Round round = Round.of(texts, source.spec().hidden(), sequences)) {
       watcher.check();
       source.embed(round.source());
       result.embed(round.result());
@@ -100,10 +102,68 @@ public final class Comparison {
         watcher.stepDone();
       }
       watcher.check();
-      rounds.add(new Head(source, result, settings, watcher).scores(round, sequences));
-      watcher.stepDone();
-      sequences += texts.size();
+      source.norm(round.source());
+      finish(round);
     }
+  }
+
+  /// Ends a round whose source is behind its final norm.
+  private void finish(Round round) throws IOException {
+    result.norm(round.result());
+    rounds.add(new Head(source, result, settings, watcher).scores(round, sequences));
+    watcher.stepDone();
+    sequences += round.source().sequences();
+  }
+
+  /// A round in which somebody else takes the source's path, for several results at once perhaps.
+  /// The calls: `embed`; for each layer `beforeLayer`, then the source goes through the layer, then
+  /// `layer`; and `head` when the source is behind its final norm. Of the result nothing is read
+  /// that the step does not need, so it may be written on the way.
+  public final class Following implements AutoCloseable {
+
+    private final Round round;
+
+    private Following(TokenBatch source, List<int[]> texts) {
+      round = Round.beside(source, texts, Comparison.this.source.spec().hidden(), sequences);
+    }
+
+    /// Begins the result's path.
+    public void embed() throws IOException {
+      result.embed(round.result());
+    }
+
+    /// Notes what the source's path has before the next layer.
+    public void beforeLayer() {
+      round.giveInputToLocal();
+    }
+
+    /// Takes the result's path through a layer that the source has left behind, and measures.
+    ///
+    /// @param chosen the experts that the source chose for the texts
+    public void layer(int layer, Optional<Routing> chosen) throws IOException {
+      watcher.check();
+      layers.get(layer).follow(round, chosen, result, settings.activations());
+      watcher.stepDone();
+    }
+
+    /// Ends both paths.
+    public void head() throws IOException {
+      watcher.check();
+      finish(round);
+    }
+
+    @Override
+    public void close() {
+      round.close();
+    }
+  }
+
+  /// Begins a round of which only the result's path is this comparison's.
+  ///
+  /// @param batch the source's hidden states of the texts; somebody else changes it
+  /// @param texts token ids of each sequence, at least two of each
+  public Following follow(TokenBatch batch, List<int[]> texts) {
+    return new Following(batch, texts);
   }
 
   /// Sequences compared so far.

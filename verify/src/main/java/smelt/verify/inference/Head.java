@@ -15,7 +15,7 @@ import smelt.calibrate.model.LayerOptions;
 import smelt.calibrate.model.ReferenceModel;
 import smelt.verify.quality.TokenScores;
 
-/// The end of both paths: final norm, and the head in tiles of the vocabulary's rows.
+/// The end of both paths, behind the final norm: the head in tiles of the vocabulary's rows.
 final class Head {
 
   private final ReferenceModel source;
@@ -39,10 +39,9 @@ final class Head {
     return Matrix.bytes(Math.multiplyExact(3, tokens), headRows);
   }
 
+  /// @param round with normed hidden states on both paths
   /// @param firstSequence number of the round's first sequence among all
   TokenScores scores(Round round, int firstSequence) throws IOException {
-    source.norm(round.source());
-    result.norm(round.result());
     Columns columns = Columns.of(round.source(), firstSequence);
     VocabularySums sums = new VocabularySums(columns.targets(), settings.eos());
     long vocabulary = source.spec().vocabulary();

@@ -39,10 +39,19 @@ final class LayerSums {
   /// Takes both paths through the layer and measures.
   void advance(Round round, ReferenceModel source, ReferenceModel result, Activations activations)
       throws IOException {
+    round.giveInputToLocal();
+    Optional<Routing> chosen = source.layer(layer, round.source(), LayerOptions.PLAIN);
+    follow(round, chosen, result, activations);
+  }
+
+  /// Takes the result's path through the layer behind the source's, and measures.
+  ///
+  /// @param round whose local rows hold what the source's had before the layer
+  /// @param chosen the experts that the source chose
+  void follow(Round round, Optional<Routing> chosen, ReferenceModel result, Activations activations)
+      throws IOException {
     TokenBatch batch = round.source();
     int first = round.firstSequence();
-    round.giveInputToLocal();
-    Optional<Routing> chosen = source.layer(layer, batch, LayerOptions.PLAIN);
     local.addSignal(batch, first, round.sourceHidden(), round.localHidden());
     long tokens = batch.tokens();
     LayerOptions options =

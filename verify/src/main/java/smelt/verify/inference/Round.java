@@ -4,6 +4,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Function;
 import smelt.calibrate.math.Matrix;
 import smelt.calibrate.model.TokenBatch;
 
@@ -18,15 +19,29 @@ final class Round implements AutoCloseable {
   private final TokenBatch result;
   private final int firstSequence;
 
-  /// @param firstSequence number of the first text among all
-  Round(List<int[]> texts, int hidden, int firstSequence) {
+  private Round(
+      Function<Arena, TokenBatch> source, List<int[]> texts, int hidden, int firstSequence) {
     List<int[]> paths = new ArrayList<>();
     for (int path = 0; path < PATHS; path++) {
       paths.addAll(texts);
     }
-    source = TokenBatch.of(arena, texts, hidden);
+    this.source = source.apply(arena);
     result = TokenBatch.of(arena, paths, hidden);
     this.firstSequence = firstSequence;
+  }
+
+  /// A round with a batch of its own for the source.
+  ///
+  /// @param firstSequence number of the first text among all
+  static Round of(List<int[]> texts, int hidden, int firstSequence) {
+    return new Round(arena -> TokenBatch.of(arena, texts, hidden), texts, hidden, firstSequence);
+  }
+
+  /// A round with a batch that is somebody else's.
+  ///
+  /// @param source holds the texts
+  static Round beside(TokenBatch source, List<int[]> texts, int hidden, int firstSequence) {
+    return new Round(_ -> source, texts, hidden, firstSequence);
   }
 
   /// Bytes of a round's hidden states.

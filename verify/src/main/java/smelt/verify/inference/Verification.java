@@ -17,12 +17,14 @@ import smelt.formats.codec.Kernels;
 import smelt.formats.source.ModelSource;
 import smelt.verify.ServedActivations;
 import smelt.verify.quality.Bounds;
+import smelt.verify.quality.Look;
 import smelt.verify.quality.Metric;
 import smelt.verify.quality.ModelChanges;
 import smelt.verify.quality.Profile;
 import smelt.verify.quality.QualityReport;
 import smelt.verify.quality.TensorScore;
 import smelt.verify.quality.Units;
+import smelt.verify.quality.Verdict;
 import smelt.verify.tensors.TensorComparison;
 
 /// Verifies a result against its source: every weight decoded, then both models on real text, then
@@ -172,17 +174,49 @@ public final class Verification {
     List<TensorScore> tensors = found.tensors();
     ModelChanges changes = changes(found);
     Activations activations = activations(served, tensors);
+    Judging judging = judging(tensors, changes, activations);
+    Optional<Inference.Ended> ended =
+        textCanBeRun(tensors) ? Optional.of(infer(activations, judging, bytes)) : Optional.empty();
+    return new Reporting(source, result, plan, tools)
+        .report(about, activations, judging, ended, request.documents(), notes);
+  }
+
+  /// Judges what somebody else has found: every weight compared, and all the text gone along both
+  /// paths.
+  ///
+  /// @param found of these models
+  /// @param comparison of these sequences
+  /// @param activations that the comparison has rounded with
+  public QualityReport conclude(
+      About about, TensorComparison.Result found, Comparison comparison, Activations activations)
+      throws IOException {
+    Judging judging = judging(found.tensors(), changes(found), activations);
+    int seen = request.sequences().size();
+    if (comparison.sequences() != seen) {
+      throw new IllegalStateException(comparison.sequences() + " of " + seen + " sequences");
+    }
+    Look look = plan.looks().after(seen).orElseThrow().in(request.units());
+    Verdict verdict = judging.verdict(comparison, request.documents(), look);
+    Untouched.note(comparison.experts()).ifPresent(notes::add);
+    return new Reporting(source, result, plan, tools)
+        .report(
+            about,
+            activations,
+            judging,
+            Optional.of(new Inference.Ended(comparison, look, verdict, Optional.empty())),
+            request.documents(),
+            notes);
+  }
+
+  private Judging judging(
+      List<TensorScore> tensors, ModelChanges changes, Activations activations) {
     Profile profile =
         request
             .profile()
             .orElseGet(() -> ProfileChoice.of(result.checkpoint(), tensors, activations));
     Bounds all = request.bounds().apply(profile);
     Bounds bounds = request.sequences().isEmpty() ? all.onlyWeights() : all;
-    Judging judging = new Judging(profile, bounds, tensors, changes);
-    Optional<Inference.Ended> ended =
-        textCanBeRun(tensors) ? Optional.of(infer(activations, judging, bytes)) : Optional.empty();
-    return new Reporting(source, result, plan, tools)
-        .report(about, activations, judging, ended, request.documents(), notes);
+    return new Judging(profile, bounds, tensors, changes);
   }
 
   /// How the result's runtime rounds. What cannot be simulated is refused here, before a weight is

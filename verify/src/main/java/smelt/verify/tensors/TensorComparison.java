@@ -108,12 +108,28 @@ public final class TensorComparison {
       LongConsumer progress)
       throws IOException {
     Pairing pairing = Pairing.of(source, result);
+    List<TensorScore> scores =
+        scores(
+            pairing.pairs(), sourceModel, resultModel, kernels, threads, memoryBytes, progress);
+    return new Result(scores, pairing.missing(), pairing.added());
+  }
+
+  /// Compares some pairs, in their order.
+  static List<TensorScore> scores(
+      List<Pairing.Pair> pairs,
+      ModelSource sourceModel,
+      ModelSource resultModel,
+      Kernels kernels,
+      int threads,
+      long memoryBytes,
+      LongConsumer progress)
+      throws IOException {
     try (OpenFiles sourceFiles = new OpenFiles(sourceModel);
         OpenFiles resultFiles = new OpenFiles(resultModel)) {
       TensorComparison comparison =
-          new TensorComparison(kernels, progress, pairing.pairs(), sourceFiles, resultFiles);
+          new TensorComparison(kernels, progress, pairs, sourceFiles, resultFiles);
       comparison.run(comparison.affordable(threads, memoryBytes));
-      return new Result(List.of(comparison.scores), pairing.missing(), pairing.added());
+      return List.of(comparison.scores);
     }
   }
 

@@ -108,6 +108,20 @@ class ComparisonTest {
   }
 
   @Test
+  void followingASourceThatRunsForOthersTooGivesTheSame() throws Exception {
+    List<int[]> texts = Comparing.texts(3, 20);
+    Comparing comparing = Comparing.of(Comparing.sample(BF16), Comparing.sample(FP8));
+    Comparison alone = comparing.run(List.of(texts));
+    for (Comparison followed : comparing.follow(Comparing.texts(5, 9), texts, 2)) {
+      assertThat(followed.sequences()).isEqualTo(3);
+      assertThat(followed.tokens().kl()).containsExactly(alone.tokens().kl());
+      assertThat(followed.tokens().logQ()).containsExactly(alone.tokens().logQ());
+      assertThat(followed.layers()).isEqualTo(alone.layers());
+      assertThat(followed.experts()).isEqualTo(alone.experts());
+    }
+  }
+
+  @Test
   void limitsOfLayersComeFromWholeDocuments() throws Exception {
     Comparison comparison =
         Comparing.of(Comparing.sample(BF16), Comparing.sample(FP8))

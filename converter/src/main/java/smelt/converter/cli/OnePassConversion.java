@@ -1,0 +1,121 @@
+package smelt.converter.cli;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.Optional;
+import smelt.calibrate.math.Compute;
+import smelt.calibrate.math.MathKernelSet;
+import smelt.calibrate.solve.SolveKernelSet;
+import smelt.converter.Version;
+import smelt.converter.onepass.PassMemory;
+import smelt.converter.onepass.PassPlan;
+import smelt.converter.plan.Plan;
+import smelt.converter.plan.Planner;
+import smelt.converter.recipe.BoundsSpec;
+import smelt.converter.recipe.Recipe;
+import smelt.converter.recipe.TargetSpec;
+import smelt.converter.report.Reports;
+import smelt.converter.run.AnonymousMemory;
+import smelt.converter.run.MemoryPlan;
+import smelt.converter.run.ZeroOffsets;
+import smelt.formats.checkpoint.Checkpoint;
+import smelt.formats.codec.Kernels;
+import smelt.formats.source.ModelSource;
+import smelt.verify.inference.Verification;
+import smelt.verify.quality.QualityReport;
+import smelt.verify.report.QualityRendering;
+import smelt.verify.report.QualityRendering.Format;
+
+/// `smelt convert` that calibrates and verifies on the way.
+///
+/// @param kernels of the codecs
+record OnePassConversion(
+    Terminal terminal, OnePassOptions options, Kernels kernels, RunOptions run) {
+
+  /// Does it all.
+  ///
+  /// @return whether every bound of every verified target holds
+  boolean carryOut(
+      ModelSource source, Recipe recipe, Path output, Execution execution, AnonymousMemory watched)
+      throws IOException {
+    Checkpoint checkpoint = Models.toConvert(source);
+    PassTexts texts = PassTexts.cut(source, checkpoint, options);
+    Plan plan = Planner.plan(source, checkpoint, recipe, texts.digest());
+    ZeroOffsets.require(source, checkpoint);
+    PassPlan pass =
+        new PassPlan(
+            plan,
+            checkpoint,
+            texts.sequences(),
+            options.floor(),
+            target -> request(target, texts.evaluation()),
+            new Verification.About(texts.corpora(), Version.text(), options.commandLine()));
+    MemoryPlan memory = MemoryPlan.of(plan, run.threads(), run.memory(), pass::tuningBytes);
+    String set = kernels.name().equals("scalar") ? "scalar" : "vector";
+    try (Compute compute = Compute.steady(MathKernelSet.choose(set), kernels, memory.threads())) {
+      PassPlan.Tools tools =
+          new PassPlan.Tools(new Verification.Tools(kernels, compute), SolveKernelSet.choose(set));
+      PassMemory planned = pass.memory(memory, output, tools, run.memory());
+      planned.requireWithin(run.memory());
+      tell(pass, texts);
+      Map<String, QualityReport> reports =
+          execution.carryOut(
+              source,
+              plan,
+              new Execution.Memory(memory, planned.peak()),
+              output,
+              watched,
+              (folder, stop, progress) ->
+                  pass.run(source, folder, memory, planned.scratch(), tools, stop, progress));
+      write(reports);
+      return reports.values().stream().allMatch(report -> report.verdict().passed());
+    }
+  }
+
+  private static Verification.Request request(TargetSpec target, VerifyTexts texts) {
+    Optional<BoundsSpec> own = target.bounds();
+    return new Verification.Request(
+        texts.sequences(),
+        texts.documents(),
+        true,
+        own.flatMap(BoundsSpec::profile),
+        inUse -> own.map(spec -> spec.over(inUse)).orElseGet(inUse::bounds),
+        texts.eos(),
+        false,
+        texts.units());
+  }
+
+  private void tell(PassPlan pass, PassTexts texts) {
+    terminal.message(
+        "one pass: "
+            + texts.calibration().sequences().size()
+            + " sequences to calibrate with, "
+            + texts.evaluation().sequences().size()
+            + " to verify on");
+    if (options.verify()) {
+      pass.plan().targets().stream()
+          .map(target -> target.spec().name())
+          .filter(name -> !pass.verified().contains(name))
+          .forEach(name ->
+              terminal.message(
+                  name + " is no checkpoint and not verified on the way: run smelt verify"));
+    }
+  }
+
+  private void write(Map<String, QualityReport> reports) throws IOException {
+    if (options.verdicts().isEmpty()) {
+      return;
+    }
+    Path folder = options.verdicts().get();
+    Files.createDirectories(folder);
+    for (Map.Entry<String, QualityReport> report : reports.entrySet()) {
+      for (Format format : new Format[] {Format.JSON, Format.HTML}) {
+        Reports.write(
+            folder.resolve(report.getKey() + "." + format.label()),
+            QualityRendering.render(format, report.getValue()));
+      }
+    }
+  }
+}

@@ -1,0 +1,65 @@
+package smelt.converter.onepass;
+
+import java.util.OptionalInt;
+import smelt.formats.checkpoint.TensorRole;
+import smelt.formats.checkpoint.Weight;
+
+/// Weights of a model that are at hand together: the model runs through them before it goes on to
+/// the next ones.
+sealed interface Part {
+
+  /// Attention with the norms and biases that belong to it, and the indexer.
+  record Attention(int layer) implements Part {}
+
+  /// The gated unit of a layer without experts.
+  record Dense(int layer) implements Part {}
+
+  record Shared(int layer) implements Part {}
+
+  record Expert(int layer, int expert) implements Part {}
+
+  /// What else is in a layer, and small: its second norm, the router.
+  record Rest(int layer) implements Part {}
+
+  /// A weight by itself: embedding, head, final norm, and what only layers of multi-token
+  /// prediction have.
+  record Single(String name) implements Part {}
+
+  /// The layer that it lies in; empty for what stands by itself.
+  static OptionalInt layer(Part part) {
+    return switch (part) {
+      case Attention(int layer) -> OptionalInt.of(layer);
+      case Dense(int layer) -> OptionalInt.of(layer);
+      case Shared(int layer) -> OptionalInt.of(layer);
+      case Expert(int layer, _) -> OptionalInt.of(layer);
+      case Rest(int layer) -> OptionalInt.of(layer);
+      case Single _ -> OptionalInt.empty();
+    };
+  }
+
+  /// The part that a weight belongs to.
+  static Part of(Weight weight) {
+    return switch (weight.role()) {
+      case TensorRole.Attention(int layer, _) -> new Attention(layer);
+      case TensorRole.AttentionBias(int layer, _) -> new Attention(layer);
+      case TensorRole.Indexer(int layer, _) -> new Attention(layer);
+      case TensorRole.Norm(int layer) ->
+          isOfAttention(weight.name()) ? new Attention(layer) : new Rest(layer);
+      case TensorRole.DenseMlp(int layer, _) -> new Dense(layer);
+      case TensorRole.SharedExpert(int layer, _) -> new Shared(layer);
+      case TensorRole.RoutedExpert(int layer, int expert, _) -> new Expert(layer, expert);
+      case TensorRole.Router(int layer) -> new Rest(layer);
+      case TensorRole.RouterBias(int layer) -> new Rest(layer);
+      case TensorRole.Embedding _,
+          TensorRole.Head _,
+          TensorRole.FinalNorm _,
+          TensorRole.Mtp _,
+          TensorRole.Foreign _ ->
+          new Single(weight.name());
+    };
+  }
+
+  private static boolean isOfAttention(String name) {
+    return name.contains(".input_layernorm.") || name.contains(".self_attn.");
+  }
+}

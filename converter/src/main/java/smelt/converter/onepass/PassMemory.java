@@ -1,0 +1,108 @@
+package smelt.converter.onepass;
+
+import java.util.Collection;
+import java.util.List;
+import java.util.OptionalLong;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import smelt.calibrate.math.Matrix;
+import smelt.calibrate.model.ModelSpec;
+import smelt.calibrate.pass.CalibratePlan;
+import smelt.converter.ByteSize;
+import smelt.converter.RefusedException;
+import smelt.converter.run.MemoryPlan;
+import smelt.formats.checkpoint.Checkpoint;
+import smelt.verify.inference.VerifyPlan;
+
+/// How much anonymous memory one pass takes at most, known before it starts.
+///
+/// | part | what it is |
+/// |---|---|
+/// | `conversion` | what a conversion takes by itself, tuning included |
+/// | `model` | code and heap for running models and judging them |
+/// | `held` | the largest part of the source, and the largest rest of a layer |
+/// | `scratch` | of the source's model, which holds a part too, and of operations on matrices |
+/// | `hidden` | hidden states of all tokens, twice |
+/// | `text` | token ids, and which experts a layer chose for them |
+/// | `observed` | what is seen in a layer, second moments where they are needed |
+/// | `verification` | of all targets that are verified, as if each was alone |
+///
+/// @param parts bytes by their names
+/// @param scratch bytes of the source's model
+public record PassMemory(SortedMap<String, Long> parts, long scratch) {
+
+  /// Code for running models and for text, beside what a conversion has.
+  private static final long MODEL_BYTES = 64L << 20;
+
+  private static final long RESERVE_PERCENT = 6;
+
+  /// What is known of the work before it starts.
+  ///
+  /// @param conversion what the conversion takes by itself
+  /// @param source the source, its texts, and how it is observed
+  /// @param verified plans of the targets that are verified
+  record Work(MemoryPlan conversion, CalibratePlan.Work source, Collection<VerifyPlan> verified) {}
+
+  /// The plan with the most tokens in work at a time that fits; the smallest if none does.
+  ///
+  /// @param budget bytes that the run may take; empty for no limit
+  static PassMemory of(Work work, OptionalLong budget) {
+    SortedMap<String, Long> parts = new TreeMap<>();
+    Checkpoint checkpoint = work.source().checkpoint();
+    long hidden = ModelSpec.of(checkpoint).hidden();
+    parts.put("conversion", work.conversion().peak());
+    parts.put("model", MODEL_BYTES);
+    parts.put("held", HeldParts.bytes(checkpoint));
+    parts.put("hidden", 2 * Matrix.bytes(work.source().tokens(), hidden));
+    parts.put(
+        "verification",
+        work.verified().stream().mapToLong(PassMemory::bytes).reduce(0, Math::addExact));
+    long fixed = sum(parts) / 100 * (100 + RESERVE_PERCENT);
+    CalibratePlan source =
+        CalibratePlan.of(
+            work.source(),
+            budget.isPresent()
+                ? OptionalLong.of(Math.max(0, budget.getAsLong() - fixed))
+                : OptionalLong.empty());
+    parts.put("scratch", source.parts().get("scratch"));
+    parts.put("text", source.parts().get("text"));
+    parts.put("observed", source.parts().get("statistics") + source.parts().get("hessians"));
+    parts.put("reserve", sum(parts) / 100 * RESERVE_PERCENT);
+    return new PassMemory(parts, source.scratch());
+  }
+
+  /// A verification's memory without the program, which is counted once.
+  private static long bytes(VerifyPlan plan) {
+    return plan.peak() - plan.parts().get("program");
+  }
+
+  private static long sum(SortedMap<String, Long> parts) {
+    return parts.values().stream().mapToLong(Long::longValue).reduce(0, Math::addExact);
+  }
+
+  /// Bytes at most.
+  public long peak() {
+    return sum(parts);
+  }
+
+  /// @throws RefusedException if it is more than the run may take
+  public void requireWithin(OptionalLong budget) {
+    if (budget.isEmpty() || peak() <= budget.getAsLong()) {
+      return;
+    }
+    List<String> named =
+        parts.entrySet().stream()
+            .map(part -> part.getKey() + " " + ByteSize.format(part.getValue()))
+            .toList();
+    throw new RefusedException(
+        "--memory " + ByteSize.format(budget.getAsLong()),
+        "one pass that takes up to "
+            + ByteSize.format(peak())
+            + " ("
+            + String.join(", ", named)
+            + ")",
+        "at most " + ByteSize.format(budget.getAsLong()),
+        "give at least that, take fewer tokens (--tokens, --eval-tokens), or work in steps:"
+            + " smelt calibrate, smelt convert --calibration, smelt verify");
+  }
+}

@@ -1,0 +1,253 @@
+package smelt.converter.onepass;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalLong;
+import smelt.calibrate.math.Compute;
+import smelt.calibrate.observe.HessianChoice;
+import smelt.calibrate.observe.LayerObserver;
+import smelt.calibrate.pass.CalibratePlan;
+import smelt.calibrate.smooth.Pair;
+import smelt.calibrate.solve.SolveKernels;
+import smelt.converter.plan.Job;
+import smelt.converter.plan.Plan;
+import smelt.converter.plan.TargetPlan;
+import smelt.converter.plan.Unit;
+import smelt.converter.progress.Progress;
+import smelt.converter.recipe.RecipeException;
+import smelt.converter.recipe.TargetSpec;
+import smelt.converter.run.Conversion;
+import smelt.converter.run.MemoryPlan;
+import smelt.converter.run.OutputFolder;
+import smelt.converter.run.StepwiseConversion;
+import smelt.converter.run.StopSignal;
+import smelt.converter.run.UnfinishedTarget;
+import smelt.converter.target.Target;
+import smelt.converter.tuning.CalibratedTuning;
+import smelt.converter.tuning.Tuning;
+import smelt.formats.checkpoint.Checkpoint;
+import smelt.formats.checkpoint.TensorRole;
+import smelt.formats.source.ModelSource;
+import smelt.verify.inference.Verification;
+import smelt.verify.inference.VerifyPlan;
+
+/// One pass over a model, planned.
+///
+/// @param plan of the conversion
+/// @param checkpoint the plan's source
+/// @param texts what goes through the model
+/// @param floor an expert that fewer tokens come to is also run on those that came closest
+/// @param about what reports say of the run
+/// @param verdict how the targets are judged; its sequences are those of `texts`
+public record PassPlan(
+    Plan plan,
+    Checkpoint checkpoint,
+    OnePass.Texts texts,
+    int floor,
+    Verdicts verdict,
+    Verification.About about) {
+
+  /// How targets are judged.
+  @FunctionalInterface
+  public interface Verdicts {
+    Verification.Request of(TargetSpec target);
+  }
+
+  /// What to compute with.
+  ///
+  /// @param verify with a compute that is steady and stays the caller's to close
+  public record Tools(Verification.Tools verify, SolveKernels solve) {
+    Compute compute() {
+      return verify.compute();
+    }
+  }
+
+  /// @throws RecipeException naming what cannot be done in one pass
+  public PassPlan {
+    if (ofExperts(checkpoint)) {
+      for (TargetPlan target : plan.targets()) {
+        if (target.spec().calibrated().smooth().contains(Pair.Kind.FEED_FORWARD_NORM)) {
+          throw new RecipeException(
+              "target " + target.spec().name(),
+              "smooth: " + Pair.Kind.FEED_FORWARD_NORM.label() + " in one pass",
+              "pairs whose factors are known before an expert of the layer is converted",
+              "leave that pair out, or work in steps: smelt calibrate, then smelt convert"
+                  + " --calibration");
+        }
+      }
+    }
+  }
+
+  private static boolean ofExperts(Checkpoint checkpoint) {
+    return checkpoint.weights().stream()
+        .anyMatch(weight -> weight.role() instanceof TensorRole.RoutedExpert);
+  }
+
+  private boolean isObserved() {
+    return !texts.calibration().isEmpty();
+  }
+
+  private boolean isVerified() {
+    return !texts.evaluation().isEmpty();
+  }
+
+  /// Second moments are kept where some target needs them.
+  private Optional<LayerObserver.Options> observed() {
+    boolean moments = plan.targets().stream().anyMatch(t -> t.spec().calibrated().needsHessians());
+    long sample = texts.calibration().stream().mapToLong(ids -> ids.length).sum();
+    return isObserved()
+        ? Optional.of(
+            new LayerObserver.Options(
+                moments ? HessianChoice.ALL : HessianChoice.NONE, floor, sample))
+        : Optional.empty();
+  }
+
+  /// Names of the targets that are verified on the way: those that are whole checkpoints.
+  public List<String> verified() {
+    return isVerified()
+        ? plan.targets().stream()
+            .filter(target -> isCheckpoint(target.spec()))
+            .map(target -> target.spec().name())
+            .toList()
+        : List.of();
+  }
+
+  private static boolean isCheckpoint(TargetSpec spec) {
+    return spec.target().kind() == Target.Kind.CHECKPOINT;
+  }
+
+  private List<FollowedTarget.Setting> settings(Path output) throws IOException {
+    List<FollowedTarget.Setting> settings = new ArrayList<>();
+    for (int t = 0; t < plan.targets().size(); t++) {
+      TargetPlan target = plan.targets().get(t);
+      if (isVerified() && isCheckpoint(target.spec())) {
+        ModelSource written = new UnfinishedTarget(output.resolve(target.folder()), target);
+        settings.add(
+            new FollowedTarget.Setting(
+                target.spec().name(),
+                new Verification.Model(written, Checkpoint.open(written)),
+                isLossless(t),
+                verdict.of(target.spec()),
+                about));
+      }
+    }
+    return settings;
+  }
+
+  /// Whether a target holds every number as it is.
+  private boolean isLossless(int target) {
+    for (Unit unit : plan.units()) {
+      for (Job job : unit.jobs()) {
+        boolean copied =
+            job.output(target).orElse(null) instanceof Job.Output.Tensor tensor
+                && job.copies(tensor);
+        if (!copied) {
+          return false;
+        }
+      }
+    }
+    return true;
+  }
+
+  /// Memory that the pass takes at most.
+  ///
+  /// @param conversion what the conversion takes
+  /// @param output where targets will lie
+  /// @param budget bytes that the run may take; empty for no limit
+  public PassMemory memory(MemoryPlan conversion, Path output, Tools tools, OptionalLong budget)
+      throws IOException {
+    List<VerifyPlan> plans = new ArrayList<>();
+    for (FollowedTarget.Setting setting : settings(output)) {
+      plans.add(setting.plan(checkpoint, tools.verify()));
+    }
+    CalibratePlan.Work source =
+        new CalibratePlan.Work(
+            checkpoint,
+            texts.tokens(),
+            texts.longest(),
+            observed().orElse(LayerObserver.Options.PLAIN),
+            tools.compute(),
+            0);
+    return PassMemory.of(new PassMemory.Work(conversion, source, plans), budget);
+  }
+
+  /// Bytes that tuning takes with so many threads.
+  public long tuningBytes(int threads) {
+    return isObserved() ? CalibratedTuning.bytes(plan, checkpoint, threads) : 0;
+  }
+
+  /// Carries it out; the output is not published yet.
+  ///
+  /// @param source the plan's
+  /// @param memory what the conversion takes
+  /// @param scratch bytes of the source's model, see [PassMemory#scratch]
+  public OnePass.Result run(
+      ModelSource source,
+      OutputFolder output,
+      MemoryPlan memory,
+      long scratch,
+      Tools tools,
+      StopSignal stop,
+      Progress progress)
+      throws IOException {
+    LayerStatistics statistics = new LayerStatistics();
+    try (HeldParts held = new HeldParts(source, checkpoint);
+        Tuning tuning = tuning(held, statistics, tools);
+        StepwiseConversion conversion =
+            new StepwiseConversion(
+                held,
+                plan,
+                output,
+                new Conversion.Means(tools.verify().codec(), Optional.empty(), tuning),
+                memory,
+                stop,
+                progress);
+        OnePass pass =
+            new OnePass(
+                checkpoint,
+                held,
+                texts,
+                scratch,
+                observed().map(how -> new OnePass.Observation(statistics, how, tools.compute())),
+                conversion,
+                tools.compute())) {
+      for (FollowedTarget.Setting setting : settings(output.path())) {
+        pass.verify(setting, tools.verify(), watching(conversion));
+      }
+      return pass.run();
+    }
+  }
+
+  private Tuning tuning(HeldParts held, LayerStatistics statistics, Tools tools) {
+    return isObserved()
+        ? new CalibratedTuning(
+            plan,
+            checkpoint,
+            held,
+            statistics,
+            new CalibratedTuning.Tools(tools.verify().codec(), tools.solve(), tools.compute()))
+        : Tuning.NONE;
+  }
+
+  /// Layers count for nothing in the progress, which is that of the conversion.
+  private static Verification.Watcher watching(StepwiseConversion conversion) {
+    return new Verification.Watcher() {
+      @Override
+      public void starts(long bytes, long steps) {}
+
+      @Override
+      public void read(long bytes) {}
+
+      @Override
+      public void stepDone() {}
+
+      @Override
+      public void check() {
+        conversion.requireGoingOn();
+      }
+    };
+  }
+}
