@@ -45,7 +45,7 @@ class CalibrateMemoryTest {
       "calibrate",
       model.toString(),
       "--corpus",
-      ids(64, 24),
+      ids(64, 6),
       "--hessians",
       hessians,
       "--memory",
