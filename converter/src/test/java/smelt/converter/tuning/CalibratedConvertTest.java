@@ -84,7 +84,7 @@ class CalibratedConvertTest {
         "llamacpp-q4-importance",
         "{target: ct-w4a16, solver: gptq-pool}",
         "{target: rawint4, solver: {routed_expert: weighted}}",
-        "{target: kt-amx-int4, numa: 2, form: tree, solver: gptq-pool}",
+        "{target: kt-amx-int4, form: tree, solver: gptq-pool}",
         "{target: kt-aocl-int8, smooth: up-down}",
       })
   void bytesDependNeitherOnThreadsNorOnKernels(String text) throws IOException {
@@ -179,7 +179,7 @@ class CalibratedConvertTest {
     Program.Result plan =
         Program.run(
             "plan", MODEL, "--recipe", "int8-smooth", "--json", "--calibration", table.toString());
-    assertThat(plan.out()).contains("\"calibration\" : \"" + digest);
+    assertThat(plan.out()).contains("\"calibration\": \"" + digest);
   }
 
   @Test

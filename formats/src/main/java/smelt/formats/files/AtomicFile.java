@@ -94,9 +94,9 @@ public final class AtomicFile implements AutoCloseable {
     Files.deleteIfExists(part(target));
   }
 
-  /// Opens a file for reading by its final name, whether it is complete or still being written. What
-  /// was written is read; what was not is zeros. It stays open when the file is completed meanwhile.
-  /// The caller closes it.
+  /// Opens a file for reading by its final name, whether it is complete or still being written.
+  /// What was written is read; what was not is zeros. It stays open when the file is completed
+  /// meanwhile. The caller closes it.
   ///
   /// @throws java.nio.file.NoSuchFileException if it was not begun
   public static FileChannel openAsItIs(Path target) throws IOException {
