@@ -42,7 +42,7 @@ record OnePassConversion(
       throws IOException {
     Checkpoint checkpoint = Models.toConvert(source);
     PassTexts texts = PassTexts.cut(source, checkpoint, options);
-    Plan plan = Planner.plan(source, checkpoint, recipe, texts.digest());
+    Plan plan = Planner.plan(source, checkpoint, recipe, texts.digest(options.floor()));
     ZeroOffsets.require(source, checkpoint);
     PassPlan pass =
         new PassPlan(

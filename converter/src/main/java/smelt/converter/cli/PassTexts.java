@@ -56,11 +56,13 @@ record PassTexts(VerifyTexts calibration, VerifyTexts evaluation) {
   }
 
   /// What the numbers of the targets depend on beside model and recipe: a digest over every token.
-  Optional<String> digest() {
+  ///
+  /// @param floor experts with fewer tokens are run on further ones
+  Optional<String> digest(int floor) {
     if (calibration.sequences().isEmpty()) {
       return Optional.empty();
     }
-    StringBuilder lines = new StringBuilder("one pass\n");
+    StringBuilder lines = new StringBuilder("one pass " + floor + "\n");
     calibration.sequences().forEach(ids -> lines.append(Arrays.toString(ids)).append('\n'));
     return Optional.of(Sha256.hex(lines.toString().getBytes(StandardCharsets.UTF_8)));
   }
