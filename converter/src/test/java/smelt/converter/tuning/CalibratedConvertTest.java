@@ -43,7 +43,7 @@ class CalibratedConvertTest {
             "--corpus",
             CORPUS,
             "--tokens",
-            "1024",
+            "512",
             "--hessians",
             "all",
             "-o",
@@ -83,7 +83,6 @@ class CalibratedConvertTest {
         "kt-amx-int4-gptq",
         "llamacpp-q4-importance",
         "{target: ct-w4a16, solver: gptq-pool}",
-        "{target: rawint4, solver: {routed_expert: weighted}}",
         "{target: kt-amx-int4, form: tree, solver: gptq-pool}",
         "{target: kt-aocl-int8, smooth: up-down}",
       })
