@@ -19,7 +19,7 @@ final class ManifestTarget {
       Pattern.compile("^ *\"target\" *: *\"([a-z0-9-]{1,64})\"", Pattern.MULTILINE);
 
   private static final Pattern SMOOTHED =
-      Pattern.compile("^ *\"smooth\" *: *\\[ *\"", Pattern.MULTILINE);
+      Pattern.compile("^ *\"smooth\" *: *\\[\\s*\"", Pattern.MULTILINE);
 
   private ManifestTarget() {}
 
