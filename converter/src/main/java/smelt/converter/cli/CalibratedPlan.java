@@ -43,7 +43,8 @@ record CalibratedPlan(
     CalibratedTuning.Tools tools =
         new CalibratedTuning.Tools(codec, SolveKernelSet.choose(set), compute);
     return new Opened(
-        new CalibratedTuning(own.plan(), own.checkpoint(), own.source(), Statistics.of(own.table()), tools),
+        new CalibratedTuning(
+            own.plan(), own.checkpoint(), own.source(), Statistics.of(own.table()), tools),
         Optional.of(compute));
   }
 }

@@ -66,7 +66,8 @@ final class CalibrationOption {
             folder.toString(),
             "Hessians: " + found.name().toLowerCase(Locale.ROOT),
             wanted.name().toLowerCase(Locale.ROOT) + ", for solver " + solver.label(),
-            "calibrate with --hessians " + wanted.name().toLowerCase(Locale.ROOT)
+            "calibrate with --hessians "
+                + wanted.name().toLowerCase(Locale.ROOT)
                 + ", or take a solver that needs less");
       }
     }

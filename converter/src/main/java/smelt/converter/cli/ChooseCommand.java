@@ -122,14 +122,16 @@ public final class ChooseCommand implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     requireSense();
-    Recipe base = Recipes.load(recipe);
+    Recipe base = named(Recipes.load(recipe));
     if (base.targets().size() != 1) {
       throw wrong(
           "--recipe " + recipe + " has " + base.targets().size() + " targets: choose for one");
     }
     if (base.needsCalibration()) {
       throw wrong(
-          "--recipe " + recipe + " chooses from a calibration: choose first, and add its keys to the"
+          "--recipe "
+              + recipe
+              + " chooses from a calibration: choose first, and add its keys to the"
               + " recipe that comes out");
     }
     TargetSchemes target = TargetSchemes.of(base.targets().getFirst(), types);
@@ -249,6 +251,17 @@ public final class ChooseCommand implements Callable<Integer> {
           "--max-kl " + maxKl + " is predicted to hold, but measured on other text it does not");
     }
     return held ? ExitCode.OK : ExitCode.BOUND_FAILED;
+  }
+
+  /// Under the name that the result will have: names are in manifests, and count to the byte.
+  private Recipe named(Recipe read) {
+    return new Recipe(
+        name(),
+        read.description(),
+        read.targets(),
+        read.mtp(),
+        read.copyCode(),
+        read.shardSize());
   }
 
   /// The recipe's name is that of its file.

@@ -31,10 +31,7 @@ final class ManifestTarget {
   /// The target's label; empty for what Smelt did not write. It stands in the first lines, so the
   /// manifest is not read whole.
   static Optional<String> of(ModelSource source) throws IOException {
-    return head(source)
-        .map(TARGET::matcher)
-        .filter(Matcher::find)
-        .map(target -> target.group(1));
+    return head(source).map(TARGET::matcher).filter(Matcher::find).map(target -> target.group(1));
   }
 
   private static Optional<String> head(ModelSource source) throws IOException {

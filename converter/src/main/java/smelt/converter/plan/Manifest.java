@@ -234,8 +234,7 @@ public final class Manifest {
   }
 
   /// The tensors of a unit in the order of the work, where several weights can go into one.
-  private static SequencedMap<String, Origin> origins(
-      TargetPlan plan, Unit unit, int target) {
+  private static SequencedMap<String, Origin> origins(TargetPlan plan, Unit unit, int target) {
     SequencedMap<String, Origin> origins = new LinkedHashMap<>();
     for (Job job : unit.jobs()) {
       job.output(target)
@@ -243,8 +242,7 @@ public final class Manifest {
               output
                   .tensors()
                   .forEach(tensor ->
-                      origins.merge(
-                          tensor, Origin.of(plan, job, output, tensor), Origin::and)));
+                      origins.merge(tensor, Origin.of(plan, job, output, tensor), Origin::and)));
     }
     return origins;
   }

@@ -12,6 +12,7 @@ import smelt.converter.plan.ShardLayout;
 import smelt.converter.plan.TargetPlan;
 import smelt.converter.plan.Unit;
 import smelt.converter.recipe.Calibrated;
+import smelt.converter.target.Target;
 import smelt.formats.ElementType;
 import smelt.formats.checkpoint.SourceTensor;
 import smelt.formats.codec.Encoding;
@@ -59,6 +60,9 @@ public record MemoryPlan(
   /// What the Java machine takes with an empty plan, started with
   /// `converter/src/main/jvm/work.args`: measured between 75 and 85 MiB.
   static final long PROGRAM_BYTES = 90L << 20;
+
+  /// What the code of several types of blocks takes besides: measured up to 7 MiB.
+  static final long BLOCKS_BYTES = 12L << 20;
 
   /// What a tensor of the source or of a target takes on the heap: half as much again as is live,
   /// see `HeapThrift`. Measured with 79,000 tensors on a busy machine: up to 2,330.
@@ -124,7 +128,14 @@ public record MemoryPlan(
     }
     long heap = tensors * BYTES_PER_TENSOR + metadataHeap(plan);
     return new MemoryPlan(
-        threads, tileBytes, buffers, PROGRAM_BYTES, heap, tuning.applyAsLong(threads));
+        threads, tileBytes, buffers, programBytes(plan), heap, tuning.applyAsLong(threads));
+  }
+
+  private static long programBytes(Plan plan) {
+    boolean blocks =
+        plan.targets().stream()
+            .anyMatch(target -> target.spec().target().kind() == Target.Kind.GGUF);
+    return blocks ? PROGRAM_BYTES + BLOCKS_BYTES : PROGRAM_BYTES;
   }
 
   /// What the metadata of GGUF files takes on the heap, where each token is an object.

@@ -54,7 +54,8 @@ public final class CalibratedTuning implements Tuning {
     this.plan = plan;
     this.table = table;
     layers = ModelSpec.of(checkpoint).layerCount();
-    factors = new Factors(table, tools.compute(), tools.solve(), kept(plan, tools.compute().threads()));
+    factors =
+        new Factors(table, tools.compute(), tools.solve(), kept(plan, tools.compute().threads()));
     Map<String, Job> jobs = new HashMap<>();
     for (Unit unit : plan.units()) {
       unit.jobs().forEach(job -> jobs.put(job.weight().name(), job));
@@ -150,8 +151,7 @@ public final class CalibratedTuning implements Tuning {
       case WEIGHTED -> weighted(site.get());
       case GPTQ_POOL -> gptq(new Factors.Key(pool(site.get()), false), site.get());
       case GPTQ ->
-          gptq(
-              new Factors.Key(site.get(), site.get() instanceof Site.ExpertInput), site.get());
+          gptq(new Factors.Key(site.get(), site.get() instanceof Site.ExpertInput), site.get());
     };
   }
 

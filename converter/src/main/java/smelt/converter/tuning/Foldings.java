@@ -25,10 +25,10 @@ import smelt.formats.checkpoint.Weight;
 import smelt.formats.codec.Kernels;
 import smelt.formats.source.ModelSource;
 
-/// The factors of one target, powers of two, so that what stays in BF16 keeps its bits. Those of a pair are chosen when one of its weights is first asked
-/// for: the pair's rounded weights are read for that, once more than for the conversion. A few
-/// pairs are kept, so a target's weights are to be asked for about in the order of the layers. Safe
-/// for several threads.
+/// The factors of one target, powers of two, so that what stays in BF16 keeps its bits. Those of a
+/// pair are chosen when one of its weights is first asked for: the pair's rounded weights are read
+/// for that, once more than for the conversion. A few pairs are kept, so a target's weights are to
+/// be asked for about in the order of the layers. Safe for several threads.
 final class Foldings {
 
   /// Pairs whose factors are kept.

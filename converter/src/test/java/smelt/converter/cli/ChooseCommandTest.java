@@ -137,13 +137,13 @@ class ChooseCommandTest {
             "--tokens",
             "256",
             "--max-kl",
-            "0.02",
+            "0.008",
             "-o",
             chosen.toString());
     assertThat(result.exit()).as(result.out() + result.err()).isIn(0, 1);
     assertThat(Files.readString(chosen)).contains("    keep:\n      - 're:model");
     assertThat(number(result.out(), "allocated .*predicted ([0-9.e+-]+)"))
-        .isLessThanOrEqualTo(0.02);
+        .isLessThanOrEqualTo(0.008);
     Program.Result plan = Program.run("plan", SAMPLE.toString(), "--recipe", chosen.toString());
     assertThat(plan.exit()).as(plan.err()).isZero();
   }
@@ -177,10 +177,10 @@ class ChooseCommandTest {
             "--recipe",
             "gguf",
             "--types",
-            "q3_k",
+            "iq2_xs",
             "-o",
             chosen.toString());
     assertThat(types.exit()).isEqualTo(2);
-    assertThat(types.err()).contains("--types q3_k: one of f32");
+    assertThat(types.err()).contains("--types iq2_xs: one of f32");
   }
 }

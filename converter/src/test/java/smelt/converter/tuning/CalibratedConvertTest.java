@@ -196,7 +196,14 @@ class CalibratedConvertTest {
     Path small = folder.resolve("small");
     assertThat(
             Program.run(
-                    "calibrate", MODEL, "--corpus", CORPUS, "--tokens", "64", "-o", small.toString())
+                    "calibrate",
+                    MODEL,
+                    "--corpus",
+                    CORPUS,
+                    "--tokens",
+                    "64",
+                    "-o",
+                    small.toString())
                 .exit())
         .isZero();
     Program.Result result = convert("kt-amx-int4-gptq", "out", "--calibration", small.toString());

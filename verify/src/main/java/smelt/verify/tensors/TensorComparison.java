@@ -109,8 +109,7 @@ public final class TensorComparison {
       throws IOException {
     Pairing pairing = Pairing.of(source, result);
     List<TensorScore> scores =
-        scores(
-            pairing.pairs(), sourceModel, resultModel, kernels, threads, memoryBytes, progress);
+        scores(pairing.pairs(), sourceModel, resultModel, kernels, threads, memoryBytes, progress);
     return new Result(scores, pairing.missing(), pairing.added());
   }
 
