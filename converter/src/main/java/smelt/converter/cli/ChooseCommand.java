@@ -256,12 +256,7 @@ public final class ChooseCommand implements Callable<Integer> {
   /// Under the name that the result will have: names are in manifests, and count to the byte.
   private Recipe named(Recipe read) {
     return new Recipe(
-        name(),
-        read.description(),
-        read.targets(),
-        read.mtp(),
-        read.copyCode(),
-        read.shardSize());
+        name(), read.description(), read.targets(), read.mtp(), read.copyCode(), read.shardSize());
   }
 
   /// The recipe's name is that of its file.
