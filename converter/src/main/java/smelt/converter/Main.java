@@ -1,5 +1,6 @@
 package smelt.converter;
 
+import java.io.InputStream;
 import java.util.List;
 import java.util.Locale;
 import smelt.converter.cli.CalibrateCommand;
@@ -26,15 +27,24 @@ public final class Main {
 
   public static void main(String[] args) {
     Locale.setDefault(Locale.ROOT);
-    Terminal terminal = Terminal.ofProcess();
     Interruption interruption = new Interruption();
-    int code = Cli.run(terminal, commands(terminal, interruption), args);
+    int code = run(Terminal.ofProcess(), interruption, System.in, args);
     interruption.ended(code);
     System.exit(code);
   }
 
+  /// Runs one command line in this process.
+  ///
+  /// @param interruption of this run; the caller says to it that the run is over
+  /// @param in what `generate` reads its text from
+  /// @return the exit code
+  static int run(Terminal terminal, Interruption interruption, InputStream in, String... args) {
+    return Cli.run(terminal, commands(terminal, interruption, in), args);
+  }
+
   /// The commands in the order of the help.
-  private static List<Object> commands(Terminal terminal, Interruption interruption) {
+  private static List<Object> commands(
+      Terminal terminal, Interruption interruption, InputStream in) {
     return List.of(
         new InspectCommand(terminal),
         new PlanCommand(terminal),
@@ -44,7 +54,7 @@ public final class Main {
         new RepackCommand(terminal, interruption),
         new CheckCommand(terminal),
         new VerifyCommand(terminal, interruption),
-        new GenerateCommand(terminal, System.in),
+        new GenerateCommand(terminal, in),
         new RecipesCommand(terminal),
         new DiffCommand(terminal),
         new DoctorCommand(terminal, () -> KernelSet.choose("auto")));

@@ -1,6 +1,8 @@
 package smelt.converter;
 
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -11,12 +13,16 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
+import smelt.converter.cli.Interruption;
+import smelt.converter.cli.Terminal;
 import smelt.formats.Checkout;
 
-/// Runs the real program as a process of its own, on the class path of the tests.
+/// Runs the program: in this process, where code that earlier tests ran is compiled already, or as
+/// a process of its own, on the class path of the tests.
 ///
-/// `Program.run("recipes", "--json")` gives exit code, answer and messages; [#start] leaves it
-/// running, for tests that kill it.
+/// `Program.run("recipes", "--json")` gives exit code, answer and messages. What is asked of a
+/// process, such as its memory or what it does with a signal, is asked of `Program.smelt()`: `go`
+/// runs it to its end, `start` leaves it running.
 public final class Program {
 
   private static final long LONGEST_SECONDS = 400;
@@ -46,9 +52,16 @@ public final class Program {
     return new Program(main.getName());
   }
 
-  /// Runs `smelt ARGS` to its end.
+  /// Runs `smelt ARGS` to its end, in this process.
   public static Result run(String... args) {
-    return smelt().go(args);
+    ByteArrayOutputStream out = new ByteArrayOutputStream();
+    ByteArrayOutputStream err = new ByteArrayOutputStream();
+    Interruption interruption = new Interruption();
+    int code = Main.run(Terminal.of(out, err), interruption, InputStream.nullInputStream(), args);
+    interruption.ended(code);
+    interruption.disarm();
+    return new Result(
+        code, out.toString(StandardCharsets.UTF_8), err.toString(StandardCharsets.UTF_8));
   }
 
   public Program in(Path workingFolder) {

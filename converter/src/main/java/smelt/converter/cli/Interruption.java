@@ -1,5 +1,7 @@
 package smelt.converter.cli;
 
+import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import smelt.converter.run.StopSignal;
@@ -11,6 +13,7 @@ public final class Interruption {
   private static final long PATIENCE_MILLIS = 1000;
 
   private final CountDownLatch ended = new CountDownLatch(1);
+  private final List<Thread> hooks = new CopyOnWriteArrayList<>();
   private volatile boolean writes = true;
   private volatile int code;
 
@@ -28,6 +31,7 @@ public final class Interruption {
               }
               Runtime.getRuntime().halt(code);
             });
+    hooks.add(hook);
     Runtime.getRuntime().addShutdownHook(hook);
   }
 
@@ -51,5 +55,11 @@ public final class Interruption {
   public void ended(int exitCode) {
     code = exitCode;
     ended.countDown();
+  }
+
+  /// For a process that lives on after the run: from now on it ends as if there had been none.
+  public void disarm() {
+    hooks.forEach(Runtime.getRuntime()::removeShutdownHook);
+    hooks.clear();
   }
 }

@@ -74,6 +74,11 @@ public final class Terminal {
         wantsColours(System.getenv()));
   }
 
+  /// Streams that are no terminals, such as files; they stay the caller's to close.
+  public static Terminal of(OutputStream out, OutputStream err) {
+    return new Terminal(out, err, false, false, false);
+  }
+
   /// No colours where `NO_COLOR` is set to anything, or on a dumb terminal.
   static boolean wantsColours(Map<String, String> environment) {
     return environment.getOrDefault("NO_COLOR", "").isEmpty()

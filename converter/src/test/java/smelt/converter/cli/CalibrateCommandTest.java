@@ -47,7 +47,7 @@ class CalibrateCommandTest {
   void makesATableAndTellsOfCoverage() throws IOException {
     Path out = folder.resolve("table");
     Program.Result made =
-        Program.run(command(out, "--tokens", "4096", "--hessians", "pool", "--json"));
+        Program.smelt().go(command(out, "--tokens", "4096", "--hessians", "pool", "--json"));
     assertThat(made.exit()).as(made.err()).isZero();
     JsonNode answer = JsonMapper.shared().readTree(made.out());
     assertThat(answer.get("coverage")).hasSize(3);

@@ -40,15 +40,15 @@ class ConvertEndsTest {
   }
 
   private Program.Result convert(Path model, Path output, String... more) {
-    return convert(Program.smelt(), model, output, more);
+    return Program.run(words(model, output, more));
   }
 
-  private Program.Result convert(Program program, Path model, Path output, String... more) {
+  private String[] words(Path model, Path output, String... more) {
     List<String> words =
         new ArrayList<>(List.of("convert", model.toString(), "--recipe", recipe.toString()));
     words.addAll(List.of("-o", output.toString(), "--quiet", "--kernels", "scalar"));
     words.addAll(List.of(more));
-    return program.jvm("-XX:TieredStopAtLevel=1").go(words.toArray(String[]::new));
+    return words.toArray(String[]::new);
   }
 
   private Path sample() {
@@ -267,7 +267,7 @@ class ConvertEndsTest {
   @Test
   void aWriteThatFailsEndsWith6AndGoesOnLater() throws IOException {
     Program limited = Program.smelt().under("sh", "-c", "ulimit -f 1600; exec \"$@\"", "sh");
-    Program.Result result = convert(limited, sample(), out, "--threads", "1");
+    Program.Result result = limited.go(words(sample(), out, "--threads", "1"));
     isRefused(result, 6, "safetensors", "File too large", "goes on where this one ended");
     assertThat(Converting.names(out)).noneMatch(n -> n.endsWith(".part"));
     assertThat(convert(sample(), out).exit()).isZero();

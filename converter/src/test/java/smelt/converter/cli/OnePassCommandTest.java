@@ -23,13 +23,17 @@ class OnePassCommandTest {
   @TempDir private Path folder;
 
   private Program.Result convert(String recipe, String... more) {
+    return Program.run(words(recipe, more));
+  }
+
+  private String[] words(String recipe, String... more) {
     String[] fixed = {
       "convert", MODEL, "--recipe", recipe, "-o", folder.resolve("out").toString(), "--threads", "2"
     };
     String[] args = new String[fixed.length + more.length];
     System.arraycopy(fixed, 0, args, 0, fixed.length);
     System.arraycopy(more, 0, args, fixed.length, more.length);
-    return Program.run(args);
+    return args;
   }
 
   private Path recipe(String targets) throws IOException {
@@ -45,8 +49,8 @@ class OnePassCommandTest {
                 solver: weighted
                 bounds: {kl_999: none}
             """);
-    Program.Result result =
-        convert(
+    String[] words =
+        words(
             own.toString(),
             "--corpus",
             CORPUS,
@@ -60,6 +64,7 @@ class OnePassCommandTest {
             "--verdicts",
             folder.resolve("verdicts").toString(),
             "--json");
+    Program.Result result = Program.smelt().go(words);
     assertThat(result.exit()).as(result.out() + result.err()).isZero();
     JsonNode answer = JsonMapper.shared().readTree(result.out());
     assertThat(answer.get("verdicts").get("int8-channel-weighted").asString()).isEqualTo("pass");

@@ -34,10 +34,14 @@ class VerifyCommandTest {
   }
 
   private static Program.Result verify(Path result, String... more) {
+    return Program.run(words(result, more));
+  }
+
+  private static String[] words(Path result, String... more) {
     List<String> args =
         new ArrayList<>(List.of("verify", result.toString(), "--against", MODEL, "--quiet"));
     args.addAll(List.of(more));
-    return Program.run(args.toArray(String[]::new));
+    return args.toArray(String[]::new);
   }
 
   private static JsonNode json(Program.Result result) {
@@ -47,7 +51,8 @@ class VerifyCommandTest {
   @Test
   void aModelAgainstItselfIsLossless() {
     Program.Result result =
-        verify(Path.of(MODEL), "--tokens", "768", "--sequence-length", "128", "--json");
+        Program.smelt()
+            .go(words(Path.of(MODEL), "--tokens", "768", "--sequence-length", "128", "--json"));
     assertThat(result.exit()).as(result.out() + result.err()).isZero();
     JsonNode json = json(result);
     assertThat(json.at("/verdict/profile").asString()).isEqualTo("lossless");

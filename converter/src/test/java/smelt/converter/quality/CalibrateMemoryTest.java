@@ -45,7 +45,7 @@ class CalibrateMemoryTest {
       "calibrate",
       model.toString(),
       "--corpus",
-      ids(64, 6),
+      ids(16, 6),
       "--hessians",
       hessians,
       "--memory",

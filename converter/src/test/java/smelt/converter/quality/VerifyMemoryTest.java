@@ -74,7 +74,7 @@ class VerifyMemoryTest {
                 .exit())
         .isZero();
     Seen seen =
-        verify(result, model, "--memory", "300M", "--corpus", ids(64, 8), "--bounds", "w8a8");
+        verify(result, model, "--memory", "300M", "--corpus", ids(16, 6), "--bounds", "w8a8");
     assertThat(seen.planned()).isLessThanOrEqualTo(300L << 20);
     assertThat(seen.activations()).contains("INT8 per token");
     check(seen);
