@@ -37,6 +37,14 @@ sealed interface Part {
     };
   }
 
+  /// Whether its inputs come from the second norm of the layer, which is in the rest.
+  static boolean readsSecondNorm(Part part) {
+    return switch (part) {
+      case Dense _, Shared _, Expert _ -> true;
+      case Attention _, Rest _, Single _ -> false;
+    };
+  }
+
   /// The part that a weight belongs to.
   static Part of(Weight weight) {
     return switch (weight.role()) {

@@ -128,7 +128,8 @@ public record PassPlan(
         settings.add(
             new FollowedTarget.Setting(
                 target.spec().name(),
-                new Verification.Model(written, Checkpoint.open(written)),
+                new Verification.Model(
+                    written, Checkpoint.open(written), target.spec().calibrated().smooth()),
                 isLossless(t),
                 verdict.of(target.spec()),
                 about));

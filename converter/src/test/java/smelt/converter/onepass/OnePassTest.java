@@ -11,10 +11,12 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import smelt.calibrate.smooth.Pair;
 import smelt.converter.SampleModel;
 import smelt.converter.recipe.Recipe;
 import smelt.converter.recipe.RecipeException;
@@ -28,6 +30,8 @@ import smelt.formats.files.Sha256;
 import smelt.formats.source.CountingModelSource;
 import smelt.formats.source.ModelSource;
 import smelt.formats.source.ModelSources;
+import smelt.verify.quality.Gate;
+import smelt.verify.quality.Metric;
 import smelt.verify.quality.QualityReport;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
@@ -130,13 +134,20 @@ class OnePassTest {
     run.runInSteps(FP8, folder.resolve("steps"));
     assertThat(differences(folder.resolve("once"), folder.resolve("steps"))).isEmpty();
     for (Map.Entry<String, QualityReport> found : result.reports().entrySet()) {
-      QualityReport alone = run.verify(FP8, folder.resolve("steps").resolve(found.getKey()));
+      Path made = folder.resolve("steps").resolve(found.getKey());
+      Set<Pair.Kind> smoothed = found.getKey().endsWith("-smooth") ? Pair.Kind.usual() : Set.of();
+      QualityReport alone = run.verify(FP8, made, smoothed);
       assertThat(found.getValue().verdict()).isEqualTo(alone.verdict());
       assertThat(found.getValue().tensors()).isEqualTo(alone.tensors());
       assertThat(found.getValue().layers()).isEqualTo(alone.layers());
       assertThat(found.getValue().tokens().orElseThrow().kl())
           .containsExactly(alone.tokens().orElseThrow().kl());
+      assertThat(found.getValue().notes()).isEqualTo(alone.notes());
     }
+    assertThat(result.reports().get("int8-channel-smooth").verdict().gates())
+        .filteredOn(gate -> gate.metric() == Metric.WEIGHT_SQNR)
+        .singleElement()
+        .satisfies(gate -> assertThat(gate.outcome()).isEqualTo(Gate.Outcome.PASS));
   }
 
   @Test
@@ -166,7 +177,10 @@ class OnePassTest {
     PassRun run =
         new PassRun(
             recipe(
-                "  - target: int8-channel\n    smooth: usual\n  - target: ct-int8\n    smooth: [up-down]\n"),
+                "  - target: int8-channel\n"
+                    + "    smooth: usual\n"
+                    + "  - target: ct-int8\n"
+                    + "    smooth: [up-down]\n"),
             new OnePass.Texts(
                 PassRun.texts(5, 2, 20, vocabulary), PassRun.texts(6, 2, 20, vocabulary)));
     counted(run, model, folder.resolve("once"));
