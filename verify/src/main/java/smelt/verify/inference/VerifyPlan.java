@@ -25,7 +25,7 @@ import smelt.verify.tensors.TensorComparison;
 /// | part | bytes |
 /// |---|---|
 /// | program | the Java machine with the code in use |
-/// | names | both checkpoints' weights on the heap, with the scores of the tensor check |
+/// | names | both checkpoints' weights on the heap, with the scores of the tensor check, and the pairs of a smoothed result |
 /// | scores | the scored tokens of all rounds on the heap |
 /// | limits | sums of each layer for each sequence of all rounds on the heap, 96 bytes |
 /// | hidden | of a round: hidden states of both paths, `4 * hidden * 4 S` |
@@ -64,6 +64,10 @@ public record VerifyPlan(
   /// What a weight takes on the heap: the checkpoint's entry, and in the result its score; half as
   /// much again as is live.
   static final long BYTES_PER_WEIGHT = 2_400;
+
+  /// What a weight of a smoothed result takes on the heap beside that: the pairs that it is of, and
+  /// what of it their factors go to. An estimate from the sizes of the objects.
+  static final long BYTES_PER_SMOOTHED_WEIGHT = 600;
 
   /// What a scored token takes on the heap: its columns in the round and in all rounds, copies that
   /// statistics make.
@@ -227,7 +231,11 @@ public record VerifyPlan(
     SortedMap<String, Long> parts = new TreeMap<>();
     long weights = (long) work.source().weights().size() + work.result().weights().size();
     parts.put("program", program + work.extra());
-    parts.put("names", BYTES_PER_WEIGHT * weights);
+    long pairs =
+        work.smoothed().isEmpty()
+            ? 0
+            : BYTES_PER_SMOOTHED_WEIGHT * (long) work.source().weights().size();
+    parts.put("names", BYTES_PER_WEIGHT * weights + pairs);
     return parts;
   }
 
