@@ -181,10 +181,12 @@ class OnePassTest {
     PassRun run =
         new PassRun(
             recipe(
-                "  - target: int8-channel\n"
-                    + "    smooth: usual\n"
-                    + "  - target: ct-int8\n"
-                    + "    smooth: [up-down]\n"),
+                """
+                  - target: int8-channel
+                    smooth: usual
+                  - target: ct-int8
+                    smooth: [up-down]
+                """),
             new OnePass.Texts(
                 PassRun.texts(5, 2, 20, vocabulary), PassRun.texts(6, 2, 20, vocabulary)));
     counted(run, model, folder.resolve("once"));
