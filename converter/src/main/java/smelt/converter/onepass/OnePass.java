@@ -30,6 +30,10 @@ import smelt.verify.quality.QualityReport;
 /// written. Behind the layer every target's own path goes through the layer that it now has on
 /// disk.
 ///
+/// The second norm and the router are converted before what reads that norm, since a smoothed norm
+/// tells the factors of its readers. What they need was seen when all tokens have gone through the
+/// first of these.
+///
 /// What the model does not run is converted on the way: experts that no token chose at the end of
 /// their layer, layers of multi-token prediction at the end of all.
 ///
@@ -186,11 +190,15 @@ public final class OnePass implements AutoCloseable {
 
   private void convert(Part part) throws IOException {
     List<Weight> weights = left.remove(part);
-    if (weights != null) {
-      conversion.convert(weights);
-      for (FollowedTarget target : targets) {
-        target.written(weights);
-      }
+    if (weights == null) {
+      return;
+    }
+    if (Part.readsSecondNorm(part)) {
+      convert(new Part.Rest(Part.layer(part).orElseThrow()));
+    }
+    conversion.convert(weights);
+    for (FollowedTarget target : targets) {
+      target.written(weights);
     }
   }
 

@@ -61,7 +61,7 @@ public final class CalibratedTuning implements Tuning {
       unit.jobs().forEach(job -> jobs.put(job.weight().name(), job));
     }
     for (int target = 0; target < plan.targets().size(); target++) {
-      foldings.add(foldings(target, jobs, checkpoint, source, tools.codec()));
+      foldings.add(foldings(target, jobs, checkpoint, source, tools));
     }
   }
 
@@ -76,7 +76,7 @@ public final class CalibratedTuning implements Tuning {
         bytes = Math.max(bytes, TABLE_BYTES + threads * TABLE_BYTES_OF_THREAD);
       }
       if (!calibrated.smooth().isEmpty()) {
-        bytes = Math.addExact(bytes, Foldings.bytes(checkpoint, calibrated.smooth()));
+        bytes = Math.addExact(bytes, Foldings.bytes(checkpoint, calibrated.smooth(), threads));
       }
     }
     long columns = solvedColumns(plan);
@@ -111,7 +111,7 @@ public final class CalibratedTuning implements Tuning {
   }
 
   private Optional<Foldings> foldings(
-      int target, Map<String, Job> jobs, Checkpoint checkpoint, ModelSource source, Kernels codec) {
+      int target, Map<String, Job> jobs, Checkpoint checkpoint, ModelSource source, Tools tools) {
     Calibrated calibrated = calibrated(target);
     if (calibrated.smooth().isEmpty()) {
       return Optional.empty();
@@ -126,7 +126,12 @@ public final class CalibratedTuning implements Tuning {
                     .isPresent());
     return Optional.of(
         new Foldings(
-            source, table, codec, pairs, weight -> jobs.get(weight.name()).isRounded(target)));
+            source,
+            table,
+            tools.codec(),
+            tools.compute().threads(),
+            pairs,
+            weight -> jobs.get(weight.name()).isRounded(target)));
   }
 
   private Calibrated calibrated(int target) {

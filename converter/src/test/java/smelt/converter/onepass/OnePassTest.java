@@ -11,13 +11,14 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import smelt.calibrate.smooth.Pair;
 import smelt.converter.SampleModel;
 import smelt.converter.recipe.Recipe;
-import smelt.converter.recipe.RecipeException;
 import smelt.converter.recipe.Recipes;
 import smelt.converter.run.Converting;
 import smelt.converter.target.Target;
@@ -28,6 +29,8 @@ import smelt.formats.files.Sha256;
 import smelt.formats.source.CountingModelSource;
 import smelt.formats.source.ModelSource;
 import smelt.formats.source.ModelSources;
+import smelt.verify.quality.Gate;
+import smelt.verify.quality.Metric;
 import smelt.verify.quality.QualityReport;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
@@ -129,14 +132,26 @@ class OnePassTest {
     assertThat(result.reports().keySet()).containsExactly("int8-channel-smooth", "ct-w4a16-gptq");
     run.runInSteps(FP8, folder.resolve("steps"));
     assertThat(differences(folder.resolve("once"), folder.resolve("steps"))).isEmpty();
+    Map<String, String> made = tensors(folder.resolve("once"));
+    String norm = " model.layers.2.post_attention_layernorm.weight";
+    assertThat(made.get("int8-channel-smooth" + norm))
+        .as("factors that all experts of a layer have decided")
+        .isNotEqualTo(made.get("ct-w4a16-gptq" + norm));
     for (Map.Entry<String, QualityReport> found : result.reports().entrySet()) {
-      QualityReport alone = run.verify(FP8, folder.resolve("steps").resolve(found.getKey()));
+      Path one = folder.resolve("steps").resolve(found.getKey());
+      Set<Pair.Kind> smoothed = found.getKey().endsWith("-smooth") ? Pair.Kind.usual() : Set.of();
+      QualityReport alone = run.verify(FP8, one, smoothed);
       assertThat(found.getValue().verdict()).isEqualTo(alone.verdict());
       assertThat(found.getValue().tensors()).isEqualTo(alone.tensors());
       assertThat(found.getValue().layers()).isEqualTo(alone.layers());
       assertThat(found.getValue().tokens().orElseThrow().kl())
           .containsExactly(alone.tokens().orElseThrow().kl());
+      assertThat(found.getValue().notes()).isEqualTo(alone.notes());
     }
+    assertThat(result.reports().get("int8-channel-smooth").verdict().gates())
+        .filteredOn(gate -> gate.metric() == Metric.WEIGHT_SQNR)
+        .singleElement()
+        .satisfies(gate -> assertThat(gate.outcome()).isEqualTo(Gate.Outcome.PASS));
   }
 
   @Test
@@ -166,7 +181,12 @@ class OnePassTest {
     PassRun run =
         new PassRun(
             recipe(
-                "  - target: int8-channel\n    smooth: usual\n  - target: ct-int8\n    smooth: [up-down]\n"),
+                """
+                  - target: int8-channel
+                    smooth: usual
+                  - target: ct-int8
+                    smooth: [up-down]
+                """),
             new OnePass.Texts(
                 PassRun.texts(5, 2, 20, vocabulary), PassRun.texts(6, 2, 20, vocabulary)));
     counted(run, model, folder.resolve("once"));
@@ -191,16 +211,5 @@ class OnePassTest {
     OnePass.Result result = counted(run, BF16, out);
     assertThat(result.conversion().unitsKept()).isPositive();
     assertThat(differences(out, folder.resolve("steps"))).isEmpty();
-  }
-
-  @Test
-  void refusesFactorsThatAllExpertsOfALayerDecide() throws Exception {
-    PassRun run = calibrated(recipe("  - target: int8-channel\n    smooth: [feed-forward-norm]\n"));
-    try (ModelSource source = ModelSources.open(FP8)) {
-      Checkpoint checkpoint = Checkpoint.open(source);
-      assertThatThrownBy(() -> run.pass(source, checkpoint))
-          .isInstanceOf(RecipeException.class)
-          .hasMessageContaining("feed-forward-norm");
-    }
   }
 }

@@ -10,6 +10,7 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.Random;
+import java.util.Set;
 import java.util.stream.IntStream;
 import smelt.calibrate.math.Compute;
 import smelt.calibrate.math.MathKernelSet;
@@ -18,6 +19,7 @@ import smelt.calibrate.observe.HessianChoice;
 import smelt.calibrate.observe.LayerObserver;
 import smelt.calibrate.pass.CalibratePlan;
 import smelt.calibrate.pass.Calibration;
+import smelt.calibrate.smooth.Pair;
 import smelt.calibrate.solve.SolveKernelSet;
 import smelt.converter.plan.Plan;
 import smelt.converter.plan.Planner;
@@ -148,12 +150,14 @@ record PassRun(Recipe recipe, OnePass.Texts texts) {
   }
 
   /// Verifies a finished result.
-  QualityReport verify(Path model, Path made) throws IOException {
+  ///
+  /// @param smoothed pairs between whose weights factors have passed
+  QualityReport verify(Path model, Path made, Set<Pair.Kind> smoothed) throws IOException {
     try (ModelSource from = ModelSources.open(model);
         ModelSource to = ModelSources.open(made);
         Compute compute = compute()) {
       Verification.Model source = new Verification.Model(from, Checkpoint.open(from));
-      Verification.Model result = new Verification.Model(to, Checkpoint.open(to));
+      Verification.Model result = new Verification.Model(to, Checkpoint.open(to), smoothed);
       List<Integer> lengths = texts.evaluation().stream().map(ids -> ids.length).toList();
       VerifyPlan plan =
           VerifyPlan.of(
@@ -163,7 +167,8 @@ record PassRun(Recipe recipe, OnePass.Texts texts) {
                   lengths,
                   compute,
                   0,
-                  Looks.atTheEnd(lengths.size())),
+                  Looks.atTheEnd(lengths.size()),
+                  smoothed),
               OptionalLong.empty());
       Verification.Watcher watcher =
           new Verification.Watcher() {
