@@ -42,7 +42,7 @@ final class LlamaClient {
   private void leaveOutAmx() throws IOException {
     try (Stream<Path> files = Files.walk(folder.resolve("node_modules/@node-llama-cpp"))) {
       for (Path file : files.filter(f -> f.endsWith(AMX_BUILD)).toList()) {
-        Files.delete(file);
+        Files.deleteIfExists(file);
       }
     }
   }

@@ -3,15 +3,19 @@ package smelt.converter.gguf;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import smelt.formats.Checkout;
 
 /// Packages from the registry of node, installed below `target` on first use, with the versions and
-/// digests of a lock file. A test that needs them is skipped, saying why, where they cannot be had.
+/// digests of a lock file, by one process at a time. A test that needs them is skipped, saying why,
+/// where they cannot be had.
 record NodePackages(Path folder) {
 
   private static final List<String> OWN = List.of("package.json", "package-lock.json");
@@ -22,13 +26,26 @@ record NodePackages(Path folder) {
     Path module = Checkout.root().resolve("converter");
     Path folder = Files.createDirectories(module.resolve("target").resolve(name));
     Path from = module.resolve("src/test").resolve(name);
-    for (String file : OWN) {
-      Files.copy(from.resolve(file), folder.resolve(file), StandardCopyOption.REPLACE_EXISTING);
+    try (FileChannel turn =
+            FileChannel.open(
+                folder.resolve("turn"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+        FileLock _ = turn.lock()) {
+      for (String file : OWN) {
+        copy(from, file, folder);
+      }
+      copy(from, script, folder);
+      NodePackages packages = new NodePackages(folder);
+      packages.install();
+      return packages;
     }
-    Files.copy(from.resolve(script), folder.resolve(script), StandardCopyOption.REPLACE_EXISTING);
-    NodePackages packages = new NodePackages(folder);
-    packages.install();
-    return packages;
+  }
+
+  /// Leaves a file alone that is the same: it may be in use.
+  private static void copy(Path from, String file, Path folder) throws IOException {
+    Path to = folder.resolve(file);
+    if (!Files.exists(to) || Files.mismatch(from.resolve(file), to) >= 0) {
+      Files.copy(from.resolve(file), to, StandardCopyOption.REPLACE_EXISTING);
+    }
   }
 
   private void install() throws IOException, InterruptedException {
