@@ -14,6 +14,7 @@ import smelt.calibrate.model.Observer;
 import smelt.calibrate.model.ReferenceModel;
 import smelt.calibrate.model.Routing;
 import smelt.calibrate.model.TokenBatch;
+import smelt.calibrate.observe.Coverage;
 import smelt.calibrate.observe.LayerObserver;
 import smelt.calibrate.observe.Site;
 import smelt.converter.run.Conversion;
@@ -43,10 +44,13 @@ public final class OnePass implements AutoCloseable {
   /// What goes through the model.
   ///
   /// @param calibration sequences whose numbers are observed; none where nothing is
+  /// @param documents for each of these the number of its document, see
+  ///   [smelt.calibrate.observe.HeldOut]
   /// @param evaluation sequences that the targets are judged on; none where they are not
-  public record Texts(List<int[]> calibration, List<int[]> evaluation) {
+  public record Texts(List<int[]> calibration, List<Integer> documents, List<int[]> evaluation) {
     public Texts {
       calibration = List.copyOf(calibration);
+      documents = List.copyOf(documents);
       evaluation = List.copyOf(evaluation);
     }
 
@@ -69,8 +73,12 @@ public final class OnePass implements AutoCloseable {
   ///
   /// @param bytesRead of the source's tensors
   /// @param reports by target, of those that were verified
+  /// @param coverage what the experts of each layer saw, where inputs were observed
   public record Result(
-      Conversion.Result conversion, long bytesRead, Map<String, QualityReport> reports) {}
+      Conversion.Result conversion,
+      long bytesRead,
+      Map<String, QualityReport> reports,
+      List<Coverage> coverage) {}
 
   private final Checkpoint checkpoint;
   private final HeldParts held;
@@ -79,6 +87,7 @@ public final class OnePass implements AutoCloseable {
   private final Optional<Observation> observation;
   private final StepwiseConversion conversion;
   private final List<FollowedTarget> targets = new ArrayList<>();
+  private final List<Coverage> coverage = new ArrayList<>();
   private final Map<Part, List<Weight>> left = new LinkedHashMap<>();
   private final Arena arena = Arena.ofShared();
   private final TokenBatch batch;
@@ -140,7 +149,7 @@ public final class OnePass implements AutoCloseable {
     for (FollowedTarget target : targets) {
       reports.put(target.name(), target.report());
     }
-    return new Result(conversion.result(), held.bytesRead(), reports);
+    return new Result(conversion.result(), held.bytesRead(), reports, List.copyOf(coverage));
   }
 
   private void layer(int layer) throws IOException {
@@ -153,6 +162,7 @@ public final class OnePass implements AutoCloseable {
           convert(part);
         }
       }
+      watch.found.ifPresent(observer -> coverage.add(observer.coverage()));
     }
     long first = batch.first(texts.calibration().size());
     for (FollowedTarget target : targets) {

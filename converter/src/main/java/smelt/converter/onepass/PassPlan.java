@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
 import smelt.calibrate.math.Compute;
+import smelt.calibrate.observe.HeldOut;
 import smelt.calibrate.observe.HessianChoice;
 import smelt.calibrate.observe.LayerObserver;
 import smelt.calibrate.pass.CalibratePlan;
@@ -87,7 +88,10 @@ public record PassPlan(
     return isObserved()
         ? Optional.of(
             new LayerObserver.Options(
-                moments ? HessianChoice.ALL : HessianChoice.NONE, floor, sample))
+                moments ? HessianChoice.ALL : HessianChoice.NONE,
+                floor,
+                sample,
+                HeldOut.of(texts.calibration(), texts.documents())))
         : Optional.empty();
   }
 

@@ -92,6 +92,21 @@ class OnePassCommandTest {
   }
 
   @Test
+  void anExpertThatSawTooLittleEndsWithOneToo() throws Exception {
+    Path own =
+        recipe(
+            """
+              - target: int8-channel
+                solver: weighted
+                bounds: {coverage: 257}
+            """);
+    Program.Result result = convert(own.toString(), "--corpus", CORPUS, "--tokens", "256");
+    assertThat(result.exit()).as(result.err()).isEqualTo(1);
+    assertThat(result.err()).contains("wants 257 tokens").contains(" saw ");
+    assertThat(folder.resolve("out/manifest.json")).isNotEmptyFile();
+  }
+
+  @Test
   void refusesTooLittleMemoryWithTheNumbers() {
     Program.Result result =
         convert("int8-channel", "--verify", "--eval-tokens", "4096", "--memory", "200M");

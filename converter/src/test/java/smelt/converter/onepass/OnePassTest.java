@@ -84,8 +84,7 @@ class OnePassTest {
   private static PassRun calibrated(Recipe recipe) {
     return new PassRun(
         recipe,
-        new OnePass.Texts(
-            PassRun.texts(1, 3, 50, VOCABULARY), PassRun.texts(2, 4, 40, VOCABULARY)));
+        PassRun.texts(PassRun.texts(1, 3, 50, VOCABULARY), PassRun.texts(2, 4, 40, VOCABULARY)));
   }
 
   /// One pass over a model, with every byte of the source counted that is read after the headers.
@@ -159,8 +158,7 @@ class OnePassTest {
     Recipe recipe = Converting.recipe(Target.INT8_CHANNEL);
     List<int[]> one = PassRun.texts(3, 1, 3, VOCABULARY);
     OnePass.Result result =
-        counted(
-            new PassRun(recipe, new OnePass.Texts(List.of(), one)), FP8, folder.resolve("once"));
+        counted(new PassRun(recipe, PassRun.texts(List.of(), one)), FP8, folder.resolve("once"));
     Converting.with(recipe).run(FP8, folder.resolve("plain"));
     assertThat(Converting.digests(folder.resolve("once")))
         .isEqualTo(Converting.digests(folder.resolve("plain")));
@@ -187,7 +185,7 @@ class OnePassTest {
                   - target: ct-int8
                     smooth: [up-down]
                 """),
-            new OnePass.Texts(
+            PassRun.texts(
                 PassRun.texts(5, 2, 20, vocabulary), PassRun.texts(6, 2, 20, vocabulary)));
     counted(run, model, folder.resolve("once"));
     run.runInSteps(model, folder.resolve("steps"));
@@ -197,7 +195,10 @@ class OnePassTest {
   @Test
   void goesOnAfterAFailureAndEndsWithTheSameBytes() throws Exception {
     PassRun run =
-        calibrated(recipe("  - target: int8-channel\n    smooth: usual\n  - target: bf16\n"));
+        calibrated(
+            recipe(
+                "  - target: int8-channel\n    smooth: usual\n  - target: ct-w4a16\n    solver:"
+                    + " weighted\n"));
     run.runInSteps(BF16, folder.resolve("steps"));
     Path out = folder.resolve("once");
     try (ModelSource broken = new CountingModelSource(ModelSources.open(BF16), 18_000_000)) {
@@ -211,5 +212,15 @@ class OnePassTest {
     OnePass.Result result = counted(run, BF16, out);
     assertThat(result.conversion().unitsKept()).isPositive();
     assertThat(differences(out, folder.resolve("steps"))).isEmpty();
+    String judged = judged(out);
+    assertThat(judged).isEqualTo(judged(folder.resolve("steps"))).doesNotContain("\"000000000000");
+  }
+
+  /// What a manifest says of rows that a solver chose.
+  private static String judged(Path out) throws IOException {
+    return Files.readAllLines(out.resolve("ct-w4a16-weighted/manifest.json")).stream()
+        .filter(line -> line.startsWith("\"held_out\""))
+        .findFirst()
+        .orElseThrow();
   }
 }

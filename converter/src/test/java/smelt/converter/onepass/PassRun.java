@@ -62,6 +62,16 @@ record PassRun(Recipe recipe, OnePass.Texts texts) {
     return texts;
   }
 
+  /// Each text is a document.
+  static List<Integer> documents(List<int[]> texts) {
+    return IntStream.range(0, texts.size()).boxed().toList();
+  }
+
+  /// Texts to calibrate with and to judge on.
+  static OnePass.Texts texts(List<int[]> calibration, List<int[]> evaluation) {
+    return new OnePass.Texts(calibration, documents(calibration), evaluation);
+  }
+
   private static Compute compute() {
     return Compute.steady(MathKernelSet.choose("auto"), KERNELS, THREADS);
   }
@@ -192,7 +202,7 @@ record PassRun(Recipe recipe, OnePass.Texts texts) {
   private static Path table(
       ModelSource source, Checkpoint checkpoint, List<int[]> texts, Compute compute, Path folder)
       throws IOException {
-    Calibration.Text text = new Calibration.Text(texts, List.of(), 512);
+    Calibration.Text text = new Calibration.Text(texts, documents(texts), List.of(), 512);
     LayerObserver.Options options = new LayerObserver.Options(HessianChoice.ALL, FLOOR);
     CalibratePlan plan =
         CalibratePlan.of(
