@@ -118,7 +118,7 @@ class OnePassCommandTest {
   @Test
   void saysThatExpertsAreHeldTogetherForTheNormThatTheyRead() {
     Program.Result result =
-        convert("int8-smooth", "--corpus", CORPUS, "--tokens", "512", "--memory", "160M");
+        convert("int8-smooth", "--corpus", CORPUS, "--tokens", "512", "--memory", "166M");
     assertThat(result.exit()).isEqualTo(4);
     assertThat(result.err()).contains("held", "leave feed-forward-norm out of smooth");
   }
