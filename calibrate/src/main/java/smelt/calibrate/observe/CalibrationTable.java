@@ -5,6 +5,7 @@ import java.lang.foreign.SegmentAllocator;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
@@ -36,7 +37,14 @@ public final class CalibrationTable {
 
   /// What the table of sites says of one.
   private record Row(
-      long tokens, float min, float max, int channels, int firstChannel, int bins, int firstBin) {}
+      long tokens,
+      long heldOut,
+      float min,
+      float max,
+      int channels,
+      int firstChannel,
+      int bins,
+      int firstBin) {}
 
   private CalibrationTable(
       Path folder,
@@ -92,6 +100,7 @@ public final class CalibrationTable {
       List<OptionalInt> experts = in.optionalInt32("expert", 0, count);
       List<String> labels = in.words("site", 0, count);
       long[] tokens = in.int64("tokens", 0, count);
+      long[] heldOut = in.int64("held_out_tokens", 0, count);
       float[] min = in.float32("min", 0, count);
       float[] max = in.float32("max", 0, count);
       int[] channels = in.int32("channels", 0, count);
@@ -101,7 +110,15 @@ public final class CalibrationTable {
       for (int i = 0; i < count; i++) {
         into.put(
             Sites.of(file.toString(), layer, experts.get(i), labels.get(i)),
-            new Row(tokens[i], min[i], max[i], channels[i], firstChannel[i], bins[i], firstBin[i]));
+            new Row(
+                tokens[i],
+                heldOut[i],
+                min[i],
+                max[i],
+                channels[i],
+                firstChannel[i],
+                bins[i],
+                firstBin[i]));
       }
     }
   }
@@ -188,7 +205,9 @@ public final class CalibrationTable {
               row.max,
               in.float32("absmax", row.firstChannel, row.channels),
               in.float32("mean_square", row.firstChannel, row.channels),
-              histogram(site, row)));
+              histogram(site, row),
+              row.heldOut,
+              in.float32("held_out_mean_square", row.firstChannel, row.channels)));
     }
   }
 
@@ -236,6 +255,19 @@ public final class CalibrationTable {
     return Optional.of(TableFiles.readHessian(folder, site, row.tokens, into));
   }
 
+  /// The Hessian of a site's tokens held out, where the table has it.
+  ///
+  /// @param memory `Matrix.bytes(channels, channels)` are taken from it
+  public Optional<Hessian> heldOutHessian(Site site, SegmentAllocator memory) throws IOException {
+    Row row = rows.get(site);
+    if (row == null || !files.containsKey(TableIndex.heldOutPath(site))) {
+      return Optional.empty();
+    }
+    compare(TableIndex.heldOutPath(site));
+    Matrix into = Matrix.zeros(memory, row.channels, row.channels);
+    return Optional.of(TableFiles.readHeldOut(folder, site, row.heldOut, into));
+  }
+
   /// What the experts of a layer saw; without experts for a layer that has none.
   public Coverage coverage(int layer) {
     Coverage found = coverage.get(layer);
@@ -243,6 +275,11 @@ public final class CalibrationTable {
       throw new IllegalArgumentException("layer " + layer + " of " + index.model().layers());
     }
     return found;
+  }
+
+  /// What the experts of all layers saw, in order.
+  public List<Coverage> coverage() {
+    return coverage.values().stream().sorted(Comparator.comparingInt(Coverage::layer)).toList();
   }
 
   /// Reads all files and compares their digests.

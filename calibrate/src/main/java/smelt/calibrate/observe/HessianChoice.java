@@ -17,4 +17,10 @@ public enum HessianChoice {
       case ALL -> !(site instanceof Site.HeadInput);
     };
   }
+
+  /// Whether second moments of the tokens held out are kept too. What all experts of a layer read
+  /// is judged on the layer's.
+  boolean keepsHeldOut(Site site) {
+    return keeps(site) && !(site instanceof Site.ExpertInput);
+  }
 }

@@ -21,17 +21,23 @@ public final class Importance {
 
   private Importance() {}
 
+  /// Says what was seen at a site; empty for a site that no token came to.
+  @FunctionalInterface
+  public interface Seen {
+    Optional<InputStats> stats(Site site) throws IOException;
+  }
+
   /// The importance of each channel of a site; empty where there is neither a token of its own nor
   /// a layer to borrow from.
-  public static Optional<float[]> of(CalibrationTable table, Site site) throws IOException {
-    Optional<InputStats> own = table.stats(site);
+  public static Optional<float[]> of(Seen seen, Site site) throws IOException {
+    Optional<InputStats> own = seen.stats(site);
     if (site instanceof Site.ExpertDown) {
       return own.filter(stats -> stats.tokens() > 0).map(stats -> evened(stats, KAPPA));
     }
     if (!(site instanceof Site.ExpertInput input)) {
       return own.filter(stats -> stats.tokens() > 0).map(InputStats::channelMeanSquare);
     }
-    Optional<InputStats> layer = table.stats(new Site.FeedForwardInput(input.layer()));
+    Optional<InputStats> layer = seen.stats(new Site.FeedForwardInput(input.layer()));
     return layer.map(
         pool -> own.map(stats -> shrunk(stats, pool, KAPPA)).orElseGet(pool::channelMeanSquare));
   }

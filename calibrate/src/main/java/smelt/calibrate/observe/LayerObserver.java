@@ -3,11 +3,13 @@ package smelt.calibrate.observe;
 import java.io.IOException;
 import java.lang.foreign.SegmentAllocator;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.Set;
 import smelt.calibrate.math.Compute;
 import smelt.calibrate.math.Matrix;
@@ -38,7 +40,8 @@ public final class LayerObserver implements Observer, AutoCloseable {
   ///
   /// @param floor an expert with fewer tokens is calibrated with more than its own
   /// @param sample tokens that are going to come, as far as that is known; 0 where it is not
-  public record Options(HessianChoice hessians, long floor, long sample) {
+  /// @param heldOut those of them whose second moments are kept apart
+  public record Options(HessianChoice hessians, long floor, long sample, HeldOut heldOut) {
 
     /// Statistics of channels alone.
     public static final Options PLAIN = new Options(HessianChoice.NONE, 128);
@@ -49,14 +52,19 @@ public final class LayerObserver implements Observer, AutoCloseable {
       }
     }
 
-    /// For a sample of unknown size.
+    /// For a sample of unknown size, of which no token is held out.
     public Options(HessianChoice hessians, long floor) {
-      this(hessians, floor, 0);
+      this(hessians, floor, 0, HeldOut.NONE);
     }
 
     /// The same for a sample of so many tokens.
     public Options of(long tokens) {
-      return new Options(hessians, floor, tokens);
+      return new Options(hessians, floor, tokens, heldOut);
+    }
+
+    /// The same with tokens held out.
+    public Options holding(HeldOut tokens) {
+      return new Options(hessians, floor, sample, tokens);
     }
   }
 
@@ -67,6 +75,7 @@ public final class LayerObserver implements Observer, AutoCloseable {
   private final Listener listener;
   private final Map<Site, InputSums> sums = new HashMap<>();
   private final Map<Site, HessianSums> hessians = new HashMap<>();
+  private final Map<Site, HessianSums> heldOutHessians = new HashMap<>();
   private final ExpertSums experts;
   private final NearestTokens nearest;
   private final long[] forced;
@@ -101,7 +110,17 @@ public final class LayerObserver implements Observer, AutoCloseable {
   public void input(List<Weight> weights, Matrix x) {
     site(weights.getFirst())
         .filter(_ -> isFirstReader(weights.getFirst()))
-        .ifPresent(site -> add(site, x));
+        .ifPresent(site -> add(site, x, heldOut(site, x.rows())));
+  }
+
+  /// Of the next rows that come to a site those held out: rows come in the order of their tokens.
+  private BitSet heldOut(Site site, long rows) {
+    InputSums before = sums.get(site);
+    long first = before == null ? 0 : before.rows();
+    OptionalInt expert = Sites.expert(site);
+    return expert.isPresent()
+        ? experts.held(expert.getAsInt(), first, rows)
+        : options.heldOut().within(first, rows);
   }
 
   /// The layer's site that a weight reads; the embedding is the head where it is multiplied with.
@@ -125,25 +144,40 @@ public final class LayerObserver implements Observer, AutoCloseable {
     };
   }
 
-  private void add(Site site, Matrix x) {
+  private void add(Site site, Matrix x, BitSet heldOut) {
     int channels = Math.toIntExact(x.cols());
     sums.computeIfAbsent(site, _ -> new InputSums(channels, Sites.expert(site).isEmpty()))
-        .add(x, compute);
+        .add(x, heldOut, compute);
     if (options.hessians().keeps(site)) {
-      hessians.computeIfAbsent(site, _ -> new HessianSums(channels)).add(x, compute);
+      HessianSums own = hessians.computeIfAbsent(site, _ -> new HessianSums(channels));
+      long done = 0;
+      while (done < x.rows()) {
+        int from = Math.toIntExact(done);
+        boolean held = heldOut.get(from);
+        int next = held ? heldOut.nextClearBit(from) : heldOut.nextSetBit(from);
+        long end = next < 0 ? x.rows() : Math.min(next, x.rows());
+        Matrix some = x.rows(done, end - done);
+        if (!held) {
+          own.add(some, compute);
+        } else if (options.hessians().keepsHeldOut(site)) {
+          heldOutHessians.computeIfAbsent(site, _ -> new HessianSums(channels)).add(some, compute);
+        }
+        done = end;
+      }
     }
   }
 
   @Override
   public void routed(int at, Matrix input, long firstToken, Routing routing) {
     if (at == layer) {
-      experts.add(routing, firstToken, input.rows());
+      experts.add(routing, options.heldOut(), firstToken, input.rows());
     }
   }
 
+  /// Tokens held out are not lent to any expert.
   @Override
   public void scored(int at, long token, float[] scores, Routing routing) {
-    if (at == layer) {
+    if (at == layer && !options.heldOut().has(token)) {
       nearest.add(token, scores, routing);
     }
   }
@@ -161,7 +195,7 @@ public final class LayerObserver implements Observer, AutoCloseable {
   public void further(Weight down, Matrix x) {
     site(down)
         .ifPresent(site -> {
-          add(site, x);
+          add(site, x, new BitSet());
           forced[Sites.expert(site).orElseThrow()] += x.rows();
         });
   }
@@ -209,6 +243,13 @@ public final class LayerObserver implements Observer, AutoCloseable {
     return Optional.ofNullable(hessians.get(site)).map(found -> found.mean(compute, memory));
   }
 
+  /// The same of the tokens held out.
+  ///
+  /// @param memory `Matrix.bytes(channels, channels)` are taken from it
+  public Optional<Hessian> heldOutHessian(Site site, SegmentAllocator memory) {
+    return Optional.ofNullable(heldOutHessians.get(site)).map(found -> found.mean(compute, memory));
+  }
+
   /// Whether a site's Hessian is being summed.
   public boolean keepsHessian(Site site) {
     return hessians.containsKey(site);
@@ -219,15 +260,22 @@ public final class LayerObserver implements Observer, AutoCloseable {
     return Optional.ofNullable(hessians.get(site));
   }
 
+  /// The sums behind a Hessian of tokens held out, where it is kept.
+  Optional<HessianSums> heldOutSums(Site site) {
+    return Optional.ofNullable(heldOutHessians.get(site));
+  }
+
   Compute compute() {
     return compute;
   }
 
-  /// Gives the memory of a site's Hessian back.
+  /// Gives the memory of a site's Hessians back.
   public void forget(Site site) {
-    HessianSums found = hessians.remove(site);
-    if (found != null) {
-      found.close();
+    for (Map<Site, HessianSums> kept : List.of(hessians, heldOutHessians)) {
+      HessianSums found = kept.remove(site);
+      if (found != null) {
+        found.close();
+      }
     }
   }
 
@@ -257,7 +305,9 @@ public final class LayerObserver implements Observer, AutoCloseable {
 
   @Override
   public void close() {
-    hessians.values().forEach(HessianSums::close);
-    hessians.clear();
+    for (Map<Site, HessianSums> kept : List.of(hessians, heldOutHessians)) {
+      kept.values().forEach(HessianSums::close);
+      kept.clear();
+    }
   }
 }

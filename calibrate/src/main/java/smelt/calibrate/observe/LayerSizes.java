@@ -15,15 +15,15 @@ public final class LayerSizes {
 
   /// Heap bytes of a channel: its sums, its statistics twice when they are written, its row in the
   /// table; half as much again for what is not collected yet.
-  private static final long HEAP_PER_CHANNEL = 72;
+  private static final long HEAP_PER_CHANNEL = 102;
 
   private static final long HEAP_PER_SITE = 40L << 10;
 
   /// Off-heap bytes of a batch of rows, and heap of writing it.
   private static final long WRITING = 12L << 20;
 
-  private static final long BYTES_PER_CHANNEL_ROW = 26;
-  private static final long BYTES_PER_SITE = 200;
+  private static final long BYTES_PER_CHANNEL_ROW = 30;
+  private static final long BYTES_PER_SITE = 208;
   private static final long BYTES_PER_HISTOGRAM = 1200L * 26;
   private static final long BYTES_PER_LAYER = 16L << 10;
 
@@ -96,7 +96,7 @@ public final class LayerSizes {
       long expert = 0;
       for (Map.Entry<Site, Long> site : channels(spec, layer).entrySet()) {
         if (options.hessians().keeps(site.getKey())) {
-          long bytes = HessianSums.bytes(site.getValue());
+          long bytes = squares(site.getKey()) * HessianSums.bytes(site.getValue());
           switch (site.getKey()) {
             case Site.AttentionInput _,
                 Site.QueryLatent _,
@@ -113,6 +113,11 @@ public final class LayerSizes {
       most = Math.max(most, Math.max(attention, common + expert));
     }
     return most == 0 ? 0 : most + TableFiles.rowBytes(widest());
+  }
+
+  /// How many Hessians are kept of a site that has any.
+  private long squares(Site site) {
+    return !options.heldOut().isEmpty() && options.hessians().keepsHeldOut(site) ? 2 : 1;
   }
 
   private long widest() {
@@ -135,7 +140,8 @@ public final class LayerSizes {
         bytes += BYTES_PER_SITE + BYTES_PER_CHANNEL_ROW * channels;
         bytes += Sites.expert(site.getKey()).isEmpty() ? BYTES_PER_HISTOGRAM : 0;
         if (options.hessians().keeps(site.getKey())) {
-          bytes = Math.addExact(bytes, Matrix.bytes(channels, channels) + BYTES_PER_SITE);
+          long one = Matrix.bytes(channels, channels) + BYTES_PER_SITE;
+          bytes = Math.addExact(bytes, squares(site.getKey()) * one);
         }
       }
     }

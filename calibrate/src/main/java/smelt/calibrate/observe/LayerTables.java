@@ -15,7 +15,7 @@ final class LayerTables {
   static final String CHANNELS = "channels";
   static final String HISTOGRAMS = "histograms";
   static final String EXPERTS = "experts";
-  static final int VERSION = 1;
+  static final int VERSION = 2;
 
   private final int layer;
   private final Coverage coverage;
@@ -57,6 +57,7 @@ final class LayerTables {
             new Column.Category("site", i -> Optional.of(rows.get(i).site.label())),
             new Column.Category("source", i -> Optional.of(word(source(rows.get(i).site)))),
             new Column.Int64("tokens", i -> rows.get(i).stats.tokens()),
+            new Column.Int64("held_out_tokens", i -> rows.get(i).stats.heldOutTokens()),
             new Column.Float32("min", i -> rows.get(i).stats.min()),
             new Column.Float32("max", i -> rows.get(i).stats.max()),
             new Column.Int32("channels", i -> rows.get(i).stats.channels()),
@@ -90,12 +91,14 @@ final class LayerTables {
     int[] rowOf = new int[channels];
     float[] absmax = new float[channels];
     float[] meanSquare = new float[channels];
+    float[] heldOut = new float[channels];
     for (int i = 0; i < rows.size(); i++) {
       InputStats stats = rows.get(i).stats;
       int first = rows.get(i).firstChannel;
       java.util.Arrays.fill(rowOf, first, first + stats.channels(), i);
       System.arraycopy(stats.channelAbsmax(), 0, absmax, first, stats.channels());
       System.arraycopy(stats.channelMeanSquare(), 0, meanSquare, first, stats.channels());
+      System.arraycopy(stats.heldOutMeanSquare(), 0, heldOut, first, stats.channels());
     }
     return new Table(
         CHANNELS,
@@ -107,7 +110,8 @@ final class LayerTables {
             new Column.Category("site", i -> Optional.of(rows.get(rowOf[i]).site.label())),
             new Column.Int32("channel", i -> i - rows.get(rowOf[i]).firstChannel),
             new Column.Float32("absmax", i -> absmax[i]),
-            new Column.Float32("mean_square", i -> meanSquare[i])));
+            new Column.Float32("mean_square", i -> meanSquare[i]),
+            new Column.Float32("held_out_mean_square", i -> heldOut[i])));
   }
 
   private OptionalInt expert(int row) {

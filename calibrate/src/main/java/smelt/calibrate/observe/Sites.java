@@ -75,4 +75,9 @@ final class Sites {
   static String tensor(Site site) {
     return expert(site).isPresent() ? site.label() + "." + expert(site).getAsInt() : site.label();
   }
+
+  /// The name of the Hessian of its tokens held out.
+  static String heldOut(Site site) {
+    return tensor(site) + ".held_out";
+  }
 }

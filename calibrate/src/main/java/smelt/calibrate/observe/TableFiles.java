@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.regex.Pattern;
@@ -66,14 +67,27 @@ public final class TableFiles {
     return files;
   }
 
-  /// Writes the Hessian of a site. The observer must keep it.
-  public static TableIndex.FileEntry writeHessian(Path folder, LayerObserver observer, Site site)
+  /// Writes the Hessian of a site, and that of its tokens held out where there were any. The
+  /// observer must keep it.
+  public static List<TableIndex.FileEntry> writeHessians(
+      Path folder, LayerObserver observer, Site site) throws IOException {
+    List<TableIndex.FileEntry> files = new ArrayList<>();
+    HessianSums own = observer.hessianSums(site).orElseThrow();
+    SafetensorsLayout layout = layout(site, Sites.tensor(site), own.tokens(), own.channels());
+    files.add(write(folder, TableIndex.hessianPath(site), layout, own, observer));
+    Optional<HessianSums> held = observer.heldOutSums(site);
+    if (held.isPresent()) {
+      layout = layout(site, Sites.heldOut(site), held.get().tokens(), own.channels());
+      files.add(write(folder, TableIndex.heldOutPath(site), layout, held.get(), observer));
+    }
+    return files;
+  }
+
+  private static TableIndex.FileEntry write(
+      Path folder, String name, SafetensorsLayout layout, HessianSums sums, LayerObserver observer)
       throws IOException {
-    HessianSums sums = observer.hessianSums(site).orElseThrow();
-    String name = TableIndex.hessianPath(site);
     Path file = folder.resolve(name);
     Files.createDirectories(file.getParent());
-    SafetensorsLayout layout = layout(site, sums.tokens(), sums.channels());
     try (AtomicFile out = AtomicFile.create(file, layout.fileSize());
         Arena arena = Arena.ofShared()) {
       out.write(0, MemorySegment.ofArray(layout.header()));
@@ -119,21 +133,31 @@ public final class TableFiles {
     return Matrix.bytes(Math.min(ROWS, channels), channels);
   }
 
-  private static SafetensorsLayout layout(Site site, long tokens, long channels) {
+  private static SafetensorsLayout layout(Site site, String name, long tokens, long channels) {
     return SafetensorsLayout.of(
         List.of(
             new SafetensorsLayout.Tensor(TENSOR, ElementType.F32, Shape.of(channels, channels))),
         new TreeMap<>(
             Map.of(
                 "layer", Integer.toString(site.layer()),
-                "site", Sites.tensor(site),
+                "site", name,
                 "tokens", Long.toString(tokens))));
   }
 
   /// Reads a Hessian into memory, whose size and tokens are known from elsewhere.
   static Hessian readHessian(Path folder, Site site, long tokens, Matrix into) throws IOException {
     Path file = folder.resolve(TableIndex.hessianPath(site));
-    SafetensorsLayout layout = layout(site, tokens, into.rows());
+    return read(file, layout(site, Sites.tensor(site), tokens, into.rows()), tokens, into);
+  }
+
+  /// Reads one of tokens held out.
+  static Hessian readHeldOut(Path folder, Site site, long tokens, Matrix into) throws IOException {
+    Path file = folder.resolve(TableIndex.heldOutPath(site));
+    return read(file, layout(site, Sites.heldOut(site), tokens, into.rows()), tokens, into);
+  }
+
+  private static Hessian read(Path file, SafetensorsLayout layout, long tokens, Matrix into)
+      throws IOException {
     try (FileChannel channel = FileChannel.open(file)) {
       byte[] header = new byte[layout.header().length];
       fill(channel, 0, MemorySegment.ofArray(header), file);

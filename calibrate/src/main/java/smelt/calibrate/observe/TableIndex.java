@@ -35,7 +35,7 @@ public record TableIndex(
   public static final String FILE = "calibration.json";
 
   /// What `schema` is.
-  public static final String SCHEMA = "smelt-calibration/1";
+  public static final String SCHEMA = "smelt-calibration/2";
 
   private static final JsonMapper MAPPER =
       JsonMapper.builder().propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE).build();
@@ -61,7 +61,8 @@ public record TableIndex(
 
   /// @param hessians of which sites there are Hessians
   /// @param floor an expert with fewer tokens was calibrated with more than its own
-  public record Settings(HessianChoice hessians, long floor, int sequenceLength) {}
+  /// @param heldOut tokens that nothing is chosen from, see [HeldOut]
+  public record Settings(HessianChoice hessians, long floor, int sequenceLength, long heldOut) {}
 
   /// The figures of [Coverage] for a layer.
   public record LayerCoverage(
@@ -160,7 +161,15 @@ public record TableIndex(
 
   /// The path of a Hessian's file, such as `hessians/00003.expert_down.17.safetensors`.
   static String hessianPath(Site site) {
-    return String.format(
-        Locale.ROOT, "hessians/%05d.%s.safetensors", site.layer(), Sites.tensor(site));
+    return hessianPath(site, Sites.tensor(site));
+  }
+
+  /// The same of the tokens held out: `hessians/00003.feed_forward_input.held_out.safetensors`.
+  static String heldOutPath(Site site) {
+    return hessianPath(site, Sites.heldOut(site));
+  }
+
+  private static String hessianPath(Site site, String name) {
+    return String.format(Locale.ROOT, "hessians/%05d.%s.safetensors", site.layer(), name);
   }
 }

@@ -13,6 +13,7 @@ import smelt.calibrate.model.LayerOptions;
 import smelt.calibrate.model.ModelSpec;
 import smelt.calibrate.model.ReferenceModel;
 import smelt.calibrate.model.TokenBatch;
+import smelt.calibrate.observe.HeldOut;
 import smelt.calibrate.observe.LayerObserver;
 import smelt.calibrate.observe.LayerSizes;
 import smelt.calibrate.observe.ModelDigest;
@@ -37,16 +38,27 @@ public final class Calibration {
   /// The text.
   ///
   /// @param sequences token ids
+  /// @param documents for each sequence the number of its document, see [HeldOut]
   /// @param files what they were cut from
   /// @param sequenceLength most ids of a sequence that were asked for
-  public record Text(List<int[]> sequences, List<TableIndex.CorpusFile> files, int sequenceLength) {
+  public record Text(
+      List<int[]> sequences,
+      List<Integer> documents,
+      List<TableIndex.CorpusFile> files,
+      int sequenceLength) {
 
     public Text {
       sequences = List.copyOf(sequences);
+      documents = List.copyOf(documents);
       files = List.copyOf(files);
       if (sequences.isEmpty()) {
         throw new IllegalArgumentException("no text");
       }
+    }
+
+    /// The tokens that nothing is chosen from.
+    public HeldOut heldOut() {
+      return HeldOut.of(sequences, documents);
     }
 
     public long tokens() {
@@ -88,6 +100,7 @@ public final class Calibration {
   private final TableIndex empty;
 
   /// @param program name and version of the program, for the table
+  /// @param options the text says which tokens are held out
   /// @param compute one that is steady
   public Calibration(
       Model model,
@@ -100,7 +113,7 @@ public final class Calibration {
       throws IOException {
     this.model = model;
     this.text = text;
-    this.options = options.of(text.tokens());
+    this.options = options.of(text.tokens()).holding(text.heldOut());
     this.plan = plan;
     this.compute = compute;
     this.watcher = watcher;
@@ -121,7 +134,8 @@ public final class Calibration {
         text.files(),
         text.sequences().size(),
         text.tokens(),
-        new TableIndex.Settings(options.hessians(), options.floor(), text.sequenceLength()),
+        new TableIndex.Settings(
+            options.hessians(), options.floor(), text.sequenceLength(), options.heldOut().tokens()),
         List.of(),
         new TableIndex.Cost(LayerSizes.forward(model.checkpoint(), spec, text.tokens()), 0),
         List.of());
@@ -219,12 +233,12 @@ public final class Calibration {
     }
   }
 
-  /// Writes a site's Hessian as soon as it is complete, unless that has been done.
+  /// Writes a site's Hessians as soon as it is complete, unless that has been done.
   private static void keep(
       LayerObserver observer, Site site, Path folder, List<TableIndex.FileEntry> files)
       throws IOException {
     if (observer.keepsHessian(site)) {
-      files.add(TableFiles.writeHessian(folder, observer, site));
+      files.addAll(TableFiles.writeHessians(folder, observer, site));
       observer.forget(site);
     }
   }

@@ -23,20 +23,18 @@ public sealed interface Pair {
 
   /// What kind of neighbours they are.
   enum Kind {
-    INPUT_NORM("input-norm", true),
-    QUERY_NORM("query-norm", true),
-    LATENT_NORM("latent-norm", true),
-    VALUE_OUTPUT("value-output", true),
-    UP_DOWN("up-down", true),
-    /// One factor for all experts of a layer, whose weights differ: only on demand.
-    FEED_FORWARD_NORM("feed-forward-norm", false);
+    INPUT_NORM("input-norm"),
+    QUERY_NORM("query-norm"),
+    LATENT_NORM("latent-norm"),
+    VALUE_OUTPUT("value-output"),
+    UP_DOWN("up-down"),
+    /// One factor for all experts of a layer, which are read together to choose it.
+    FEED_FORWARD_NORM("feed-forward-norm");
 
     private final String label;
-    private final boolean usual;
 
-    Kind(String label, boolean usual) {
+    Kind(String label) {
       this.label = label;
-      this.usual = usual;
     }
 
     /// The name in recipes and reports.
@@ -48,11 +46,10 @@ public sealed interface Pair {
       return Arrays.stream(values()).filter(kind -> kind.label.equals(label)).findFirst();
     }
 
-    /// Those that are smoothed when nothing else is said.
+    /// Those that are smoothed when nothing else is said: all of them, as far as they lie whole in
+    /// a target.
     public static Set<Kind> usual() {
-      Set<Kind> kinds = EnumSet.allOf(Kind.class);
-      kinds.removeIf(kind -> !kind.usual);
-      return Collections.unmodifiableSet(kinds);
+      return Collections.unmodifiableSet(EnumSet.allOf(Kind.class));
     }
   }
 

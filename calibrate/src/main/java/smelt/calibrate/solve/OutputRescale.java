@@ -17,12 +17,16 @@ public final class OutputRescale {
 
   /// @param moments of the tokens that scales are to fit, not those that they are judged by
   /// @param memory `bytes` of it
-  /// @throws IllegalArgumentException if rows have more than one scale
+  /// @throws IllegalArgumentException if rows have more than one scale, or of the moments only half
+  ///   is there
   public OutputRescale(
       SolveKernels kernels, RowGrid grid, Moments moments, int cols, SegmentAllocator memory) {
     if (grid.groups(cols) != 1) {
       throw new IllegalArgumentException(
           "rows of " + cols + " weights in groups of " + grid.group() + ", not one scale a row");
+    }
+    if (moments instanceof Moments.Blocks) {
+      throw new IllegalArgumentException("scales are fitted with whole second moments");
     }
     this.grid = grid;
     this.cols = cols;

@@ -10,12 +10,15 @@ import smelt.calibrate.math.Matrix;
 /// Measures what rows of weights, or of their errors, come to at the output. Sums of products with
 /// second moments are chains of F32 multiply-adds in the order of the channels, those of a row F64
 /// in the same order: what a row gives depends on nothing but the row.
+///
+/// From [Moments.Blocks] only [#square] can be had: there a product has what lies above the
+/// diagonal twice, for what lies below it.
 final class Outputs {
 
   /// Rows that go together.
   static final int ROWS = 48;
 
-  private static final int BLOCK = 128;
+  private static final int BLOCK = HessianFactor.BLOCK;
 
   private final SolveKernels kernels;
   private final RowGrid grid;
@@ -81,22 +84,46 @@ final class Outputs {
         products.asSlice(0, count * rowBytes).fill((byte) 0);
         for (int c = 0; c < cols; c += BLOCK) {
           for (int i = 0; i < cols; i += BLOCK) {
-            multiply(matrix, i, c, count);
+            multiply(matrix.data(), matrix.at(i, c), Float.BYTES * matrix.stride(), i, c, count);
           }
+        }
+      }
+      case Moments.Blocks blocks -> {
+        products.asSlice(0, count * rowBytes).fill((byte) 0);
+        for (int c = 0; c < cols; c += BLOCK) {
+          for (int i = 0; i < c; i += BLOCK) {
+            multiply(blocks, i, c, count);
+          }
+          twice(c, count);
+          multiply(blocks, c, c, count);
         }
       }
     }
   }
 
-  private void multiply(Matrix matrix, int i, int c, int count) {
+  private void multiply(Moments.Blocks moments, int i, int c, int count) {
+    long at = HessianFactor.blockAt(i / BLOCK, c / BLOCK);
+    multiply(moments.blocks(), at, (long) Float.BYTES * BLOCK, i, c, count);
+  }
+
+  /// Doubles the products of a block of columns, which is exact.
+  private void twice(int c, int count) {
+    for (int r = 0; r < count; r++) {
+      for (int j = c; j < Math.min(cols, c + BLOCK); j++) {
+        products.set(F32, place(r, j), 2 * products.get(F32, place(r, j)));
+      }
+    }
+  }
+
+  private void multiply(MemorySegment matrix, long at, long matrixRow, int i, int c, int count) {
     kernels.accumulate(
         rows,
         place(0, i),
         rowBytes,
         count,
-        matrix.data(),
-        matrix.at(i, c),
-        Float.BYTES * matrix.stride(),
+        matrix,
+        at,
+        matrixRow,
         Math.min(BLOCK, cols - i),
         products,
         place(0, c),

@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import smelt.calibrate.math.Compute;
@@ -217,7 +218,10 @@ class StarvedExpertsTest {
       Checkpoint checkpoint = Checkpoint.open(source);
       Calibration.Text text =
           new Calibration.Text(
-              sequences, List.of(new TableIndex.CorpusFile("calibration.jsonl", "")), LENGTH);
+              sequences,
+              IntStream.range(0, sequences.size()).boxed().toList(),
+              List.of(new TableIndex.CorpusFile("calibration.jsonl", "")),
+              LENGTH);
       CalibratePlan plan =
           CalibratePlan.of(
               new CalibratePlan.Work(checkpoint, text.tokens(), LENGTH, options, compute, 0),
@@ -307,8 +311,8 @@ class StarvedExpertsTest {
       assertThat(inputs).hasSizeGreaterThan(100);
       Expert own =
           exact.rounded(
-              Importance.of(table, new Site.ExpertInput(layer, number)).orElseThrow(),
-              Importance.of(table, new Site.ExpertDown(layer, number)).orElseThrow());
+              Importance.of(table::stats, new Site.ExpertInput(layer, number)).orElseThrow(),
+              Importance.of(table::stats, new Site.ExpertDown(layer, number)).orElseThrow());
       List<float[]> tokens = all.inputs.get(layer);
       Expert full =
           exact.rounded(meanSquare(tokens), meanSquare(tokens.stream().map(exact::inner).toList()));

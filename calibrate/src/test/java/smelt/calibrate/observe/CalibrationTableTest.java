@@ -28,12 +28,13 @@ class CalibrationTableTest {
 
   private final Map<Site, InputStats> stats = new HashMap<>();
   private final Map<Site, float[]> hessians = new HashMap<>();
+  private final Map<Site, float[]> heldOut = new HashMap<>();
   private final Map<Integer, Coverage> coverage = new HashMap<>();
 
   @BeforeEach
   void write() throws IOException {
     List<TableIndex.FileEntry> files = new ArrayList<>();
-    var _ = ObservedRun.run(new Setup(ObservedRun.SMALL), observer -> keep(observer, files));
+    var _ = ObservedRun.run(new Setup(ObservedRun.SMALL).held(), observer -> keep(observer, files));
     files.sort(Comparator.comparing(TableIndex.FileEntry::name));
     try (ModelSource source = ModelSources.open(ObservedRun.SMALL)) {
       Checkpoint checkpoint = Checkpoint.open(source);
@@ -50,7 +51,7 @@ class CalibrationTableTest {
               List.of(new TableIndex.CorpusFile("text.txt", "00")),
               3,
               111,
-              new TableIndex.Settings(HessianChoice.ALL, 128, 40),
+              new TableIndex.Settings(HessianChoice.ALL, 128, 40, 31),
               coverage.values().stream()
                   .filter(c -> !c.experts().isEmpty())
                   .map(TableIndex.LayerCoverage::of)
@@ -66,9 +67,12 @@ class CalibrationTableTest {
     for (Site site : observer.sites()) {
       stats.put(site, observer.stats(site).orElseThrow());
       if (HessianChoice.ALL.keeps(site)) {
-        files.add(TableFiles.writeHessian(folder, observer, site));
+        files.addAll(TableFiles.writeHessians(folder, observer, site));
         try (Arena arena = Arena.ofShared()) {
           hessians.put(site, numbers(observer.hessian(site, arena).orElseThrow()));
+          observer
+              .heldOutHessian(site, arena)
+              .ifPresent(found -> heldOut.put(site, numbers(found)));
         }
       }
     }
@@ -89,8 +93,14 @@ class CalibrationTableTest {
       try (Arena arena = Arena.ofShared()) {
         float[] read = table.hessian(site, arena).map(h -> numbers(h)).orElse(null);
         assertThat(read).isEqualTo(hessians.get(site));
+        float[] held = table.heldOutHessian(site, arena).map(h -> numbers(h)).orElse(null);
+        assertThat(held).isEqualTo(heldOut.get(site));
       }
     }
+    assertThat(heldOut.keySet())
+        .contains(new Site.AttentionInput(0), new Site.FeedForwardInput(1))
+        .anyMatch(site -> site instanceof Site.ExpertDown)
+        .noneMatch(site -> site instanceof Site.ExpertInput);
     coverage.forEach((layer, found) -> assertThat(table.coverage(layer)).isEqualTo(found));
     table.requireIntact();
   }
@@ -110,7 +120,7 @@ class CalibrationTableTest {
       if (site instanceof Site.ExpertInput input) {
         InputStats own = stats.get(site);
         InputStats pool = stats.get(new Site.FeedForwardInput(input.layer()));
-        float[] importance = Importance.of(table, site).orElseThrow();
+        float[] importance = Importance.of(table::stats, site).orElseThrow();
         double n = own.tokens();
         for (int i = 0; i < importance.length; i++) {
           double expected =
@@ -125,7 +135,7 @@ class CalibrationTableTest {
             .findFirst()
             .orElseThrow();
     InputStats inner = stats.get(down);
-    float[] evened = Importance.of(table, down).orElseThrow();
+    float[] evened = Importance.of(table::stats, down).orElseThrow();
     double sum = 0;
     double before = 0;
     for (int i = 0; i < evened.length; i++) {
@@ -133,7 +143,7 @@ class CalibrationTableTest {
       before += inner.channelMeanSquare()[i];
     }
     assertThat(sum).isCloseTo(before, within(1e-5 * before));
-    float[] unseen = Importance.of(table, new Site.ExpertInput(1, 99)).orElseThrow();
+    float[] unseen = Importance.of(table::stats, new Site.ExpertInput(1, 99)).orElseThrow();
     assertThat(unseen).isEqualTo(stats.get(new Site.FeedForwardInput(1)).channelMeanSquare());
   }
 

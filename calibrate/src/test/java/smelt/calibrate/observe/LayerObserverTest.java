@@ -2,6 +2,7 @@ package smelt.calibrate.observe;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
+import static org.assertj.core.api.Assertions.withinPercentage;
 
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -10,6 +11,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -154,6 +156,77 @@ class LayerObserverTest {
       }
     }
     assertThat(compared).isGreaterThan(10_000);
+  }
+
+  @ParameterizedTest
+  @MethodSource("models")
+  void keepsWhatIsHeldOutApart(Path model) throws IOException {
+    Map<Site, InputStats> all = new HashMap<>();
+    Map<Site, Hessian> held = new HashMap<>();
+    try (Arena arena = Arena.ofShared()) {
+      Keeping seen =
+          ObservedRun.run(
+              new Setup(model, 2, true, HessianChoice.ALL).held(),
+              observer -> {
+                for (Site site : observer.sites()) {
+                  all.put(site, observer.stats(site).orElseThrow());
+                  observer.heldOutHessian(site, arena).ifPresent(h -> held.put(site, h));
+                }
+              });
+      int experts = 0;
+      for (Site site : all.keySet()) {
+        List<float[]> rows = seen.rows.get(site);
+        List<Integer> tokens = tokens(site, seen);
+        assertThat(tokens).as(site.toString()).hasSameSizeAs(rows);
+        List<float[]> apart =
+            IntStream.range(0, rows.size())
+                .filter(i -> tokens.get(i) >= 40 && tokens.get(i) < 71)
+                .mapToObj(rows::get)
+                .toList();
+        List<float[]> others = rows.stream().filter(row -> !apart.contains(row)).toList();
+        InputStats stats = all.get(site);
+        assertThat(stats.heldOutTokens()).as(site.toString()).isEqualTo(apart.size());
+        assertThat(stats.tokens()).isEqualTo(others.size());
+        assertThat(stats.heldOutMeanSquare()).isEqualTo(means(apart, stats.channels()));
+        assertThat(stats.channelMeanSquare()).isEqualTo(means(others, stats.channels()));
+        boolean kept =
+            !apart.isEmpty()
+                && !(site instanceof Site.ExpertInput)
+                && !(site instanceof Site.HeadInput);
+        assertThat(held.containsKey(site)).as(site.toString()).isEqualTo(kept);
+        if (kept) {
+          assertThat(held.get(site).tokens()).isEqualTo(apart.size());
+          for (int i = 0; i < stats.channels(); i++) {
+            assertThat(held.get(site).values().get(i, i))
+                .isCloseTo(stats.heldOutMeanSquare()[i], withinPercentage(1e-3));
+          }
+        }
+        experts += site instanceof Site.ExpertDown && !apart.isEmpty() ? 1 : 0;
+      }
+      assertThat(experts).isGreaterThan(3);
+    }
+  }
+
+  /// The token of each row of a site.
+  private static List<Integer> tokens(Site site, Keeping seen) {
+    return switch (site) {
+      case Site.ExpertInput _ -> seen.tokens.get(site);
+      case Site.ExpertDown(int layer, int expert) ->
+          seen.tokens.get(new Site.ExpertInput(layer, expert));
+      default -> IntStream.range(0, seen.rows.get(site).size()).boxed().toList();
+    };
+  }
+
+  private static float[] means(List<float[]> rows, int channels) {
+    float[] means = new float[channels];
+    for (int channel = 0; channel < channels; channel++) {
+      double sum = 0;
+      for (float[] row : rows) {
+        sum += (double) row[channel] * row[channel];
+      }
+      means[channel] = rows.isEmpty() ? 0 : (float) (sum / rows.size());
+    }
+    return means;
   }
 
   @Test

@@ -44,6 +44,10 @@ final class ObservedRun {
   /// Keeps all rows that it is shown, by the site.
   static final class Keeping implements Observer {
     final Map<Site, List<float[]>> rows = new HashMap<>();
+
+    /// Tokens of the rows of each expert.
+    final Map<Site, List<Integer>> tokens = new HashMap<>();
+
     private final int layers;
 
     Keeping(int layers) {
@@ -63,6 +67,16 @@ final class ObservedRun {
           float[] row = new float[Math.toIntExact(x.cols())];
           MemorySegment.copy(x.data(), Matrix.F32, x.at(i, 0), row, 0, row.length);
           to.add(row);
+        }
+      }
+    }
+
+    @Override
+    public void routed(int layer, Matrix input, long firstToken, Routing routing) {
+      for (long token = firstToken; token < firstToken + input.rows(); token++) {
+        for (int rank = 0; rank < routing.k(); rank++) {
+          Site site = new Site.ExpertInput(layer, routing.expert(token, rank));
+          tokens.computeIfAbsent(site, _ -> new ArrayList<>()).add(Math.toIntExact(token));
         }
       }
     }
@@ -99,9 +113,25 @@ final class ObservedRun {
   }
 
   /// How a model is run.
-  record Setup(Path model, int threads, boolean littleMemory, HessianChoice hessians) {
+  record Setup(
+      Path model, int threads, boolean littleMemory, HessianChoice hessians, boolean holding) {
+    /// Without tokens held out.
+    Setup(Path model, int threads, boolean littleMemory, HessianChoice hessians) {
+      this(model, threads, littleMemory, hessians, false);
+    }
+
     Setup(Path model) {
       this(model, 2, false, HessianChoice.ALL);
+    }
+
+    /// The same with the second sequence held out, which is the shortest.
+    Setup held() {
+      return new Setup(model, threads, littleMemory, hessians, true);
+    }
+
+    private LayerObserver.Options options() {
+      HeldOut heldOut = holding ? HeldOut.of(sequences(1000), List.of(0, 1, 2)) : HeldOut.NONE;
+      return new LayerObserver.Options(hessians, 128).holding(heldOut);
     }
   }
 
@@ -127,7 +157,7 @@ final class ObservedRun {
     TokenBatch batch = TokenBatch.of(arena, sequences(spec.vocabulary()), spec.hidden());
     model.embed(batch);
     for (int layer = 0; layer <= spec.layerCount(); layer++) {
-      LayerObserver.Options options = new LayerObserver.Options(setup.hessians(), 128);
+      LayerObserver.Options options = setup.options();
       try (LayerObserver observer =
           new LayerObserver(spec, layer, options, compute, LayerObserver.Listener.NONE)) {
         LayerOptions observed = LayerOptions.observed(new Both(observer, keeping));

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
@@ -68,7 +69,10 @@ class CalibrationTest {
     List<int[]> sequences =
         Stream.generate(() -> random.ints(25, 0, 1536).toArray()).limit(8).toList();
     return new Calibration.Text(
-        sequences, List.of(new TableIndex.CorpusFile("text", Long.toString(seed))), 25);
+        sequences,
+        List.of(0, 1, 2, 3, 4, 5, 6, 7),
+        List.of(new TableIndex.CorpusFile("text", Long.toString(seed))),
+        25);
   }
 
   private record Setup(int threads, OptionalLong memory, LayerObserver.Options options) {
@@ -185,6 +189,42 @@ class CalibrationTest {
     assertThat(all).isEqualTo(digests(folder.resolve("fresh")));
   }
 
+  /// Sequences do not see each other, so another text in the place of the one held out changes what
+  /// is judged by and nothing that is chosen from.
+  @Test
+  void nothingIsChosenFromWhatIsHeldOut() throws IOException {
+    List<int[]> changed = new ArrayList<>(text(1).sequences());
+    changed.set(7, text(2).sequences().get(7));
+    Calibration.Text other =
+        new Calibration.Text(changed, text(1).documents(), text(1).files(), 25);
+    Setup setup =
+        new Setup(2, OptionalLong.empty(), new LayerObserver.Options(HessianChoice.ALL, 0));
+    var _ = run(folder.resolve("a"), setup, text(1), NEVER);
+    var _ = run(folder.resolve("b"), setup, other, NEVER);
+    CalibrationTable a = CalibrationTable.open(folder.resolve("a"));
+    CalibrationTable b = CalibrationTable.open(folder.resolve("b"));
+    assertThat(a.index().settings().heldOut()).isEqualTo(25);
+    int compared = 0;
+    for (Site site : a.sites()) {
+      InputStats one = a.stats(site).orElseThrow();
+      InputStats two = b.stats(site).orElse(one);
+      if (one.tokens() > 0) {
+        assertThat(two.tokens()).as(site.toString()).isEqualTo(one.tokens());
+        assertThat(two.channelMeanSquare()).as(site.toString()).isEqualTo(one.channelMeanSquare());
+        compared++;
+      }
+    }
+    assertThat(compared).isGreaterThan(100);
+    Map<String, String> before = digests(folder.resolve("a"));
+    Map<String, String> after = digests(folder.resolve("b"));
+    before.forEach((name, digest) -> {
+      if (name.startsWith("hessians/") && after.containsKey(name)) {
+        assertThat(after.get(name).equals(digest)).as(name).isEqualTo(!name.contains("held_out"));
+      }
+    });
+    assertThat(before.keySet()).contains("hessians/00001.attention_output.held_out.safetensors");
+  }
+
   @Test
   void givesStarvedExpertsTheNearestTokensForTheirDownAlone() throws IOException {
     Calibration.Result result = run(folder, Setup.PLAIN, text(1), NEVER);
@@ -209,6 +249,6 @@ class CalibrationTest {
   }
 
   private static long tokens(CalibrationTable table, Site site) throws IOException {
-    return table.stats(site).map(InputStats::tokens).orElse(0L);
+    return table.stats(site).map(seen -> seen.tokens() + seen.heldOutTokens()).orElse(0L);
   }
 }

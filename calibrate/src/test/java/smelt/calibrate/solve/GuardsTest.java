@@ -156,6 +156,25 @@ class GuardsTest {
   }
 
   @Test
+  void measuresByHalfOfTheMomentsAsByAll() {
+    try (Arena arena = Arena.ofShared()) {
+      Case on = new Case(arena);
+      solve(on, gptq(on, on.moments));
+      Moments half = Moments.Blocks.of(on.moments, arena);
+      Kept all =
+          guard(on, new Moments.Full(on.moments)).keepBetter(on.weights, on.codes, on.scales);
+      Kept kept = guard(on, half).keepBetter(on.weights, on.codes, on.scales);
+      assertThat(kept.plainRows()).isEqualTo(all.plainRows());
+      assertThat(kept.plainError())
+          .isCloseTo(all.plainError(), org.assertj.core.data.Percentage.withPercentage(1e-3));
+      assertThat(kept.solvedError())
+          .isCloseTo(all.solvedError(), org.assertj.core.data.Percentage.withPercentage(1e-3));
+      assertThatThrownBy(() -> new OutputRescale(kernels, GRID, half, COLS, on.arena))
+          .hasMessageContaining("whole second moments");
+    }
+  }
+
+  @Test
   void countsRowsOnAcrossParts() {
     Kept both = new Kept(10, List.of(3L), 4, 3, 2).plus(new Kept(5, List.of(0L, 4L), 1, 1, 1));
     assertThat(both).isEqualTo(new Kept(15, List.of(3L, 10L, 14L), 5, 4, 3));

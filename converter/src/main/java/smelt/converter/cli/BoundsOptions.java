@@ -63,11 +63,6 @@ final class BoundsOptions {
     Wanted or(Optional<Profile> usual) {
       return profile.isPresent() ? this : new Wanted(usual, bounds);
     }
-
-    /// The same without a bound.
-    Wanted without(Metric metric) {
-      return new Wanted(profile, known -> bounds.apply(known).without(metric));
-    }
   }
 
   /// Reads the options, and the recipe.

@@ -32,6 +32,7 @@ import smelt.converter.run.HeapThrift;
 import smelt.converter.run.OutputFolder;
 import smelt.converter.run.StopSignal;
 import smelt.converter.run.TableFolder;
+import smelt.converter.tuning.ImatrixExport;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.codec.KernelSet;
 import smelt.formats.source.ModelSource;
@@ -111,6 +112,15 @@ public final class CalibrateCommand implements Callable<Integer> {
       description = "Folder for the table; new, empty, or an unfinished run of the same command.")
   private Path output;
 
+  @Option(
+      names = "--imatrix",
+      paramLabel = "FILE",
+      description = {
+        "Also write the importance of columns as an importance matrix of llama.cpp:",
+        "a name that ends in .dat gives the older kind, any other the GGUF kind."
+      })
+  private Path imatrix;
+
   @Option(names = "--plan", description = "Say what it takes, and do nothing.")
   private boolean planOnly;
 
@@ -148,7 +158,11 @@ public final class CalibrateCommand implements Callable<Integer> {
       CalibrateTexts texts =
           CalibrateTexts.cut(
               from, corpus, length == null ? OptionalInt.empty() : OptionalInt.of(length), tokens);
-      LayerObserver.Options options = new LayerObserver.Options(hessians, floor);
+      LayerObserver.Options options =
+          new LayerObserver.Options(hessians, floor).holding(texts.text().heldOut());
+      if (imatrix != null) {
+        ImatrixExport.require(from.checkpoint());
+      }
       CalibratePlan plan = plan(from, texts, options, compute);
       CalibrateText answer = new CalibrateText(terminal, json, plan);
       if (planOnly) {
@@ -185,6 +199,9 @@ public final class CalibrateCommand implements Callable<Integer> {
       try (TableFolder folder = TableFolder.open(output, calibration::made)) {
         Calibration.Result result = result(calibration, folder, plan);
         folder.finish();
+        if (imatrix != null) {
+          ImatrixFile.write(CalibrationTable.open(output), from.checkpoint(), imatrix);
+        }
         double seconds = (System.nanoTime() - start) / 1e9;
         answer.showTable(CalibrationTable.open(output), result, seconds, tools.watched().peak());
         return covered(result.index());
@@ -252,7 +269,7 @@ public final class CalibrateCommand implements Callable<Integer> {
                 texts.text().longest(),
                 options,
                 compute,
-                texts.bytes()),
+                texts.bytes() + (imatrix == null ? 0 : ImatrixExport.bytes(from.checkpoint()))),
             budget);
     if (budget.isPresent() && plan.peak() > budget.getAsLong()) {
       throw new RefusedException(

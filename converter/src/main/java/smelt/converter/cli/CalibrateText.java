@@ -76,8 +76,11 @@ record CalibrateText(Terminal terminal, JsonOption json, CalibratePlan plan) {
           c.forced());
     }
     answer(
-        "%,d tokens in %,d sequences, %.3f %% more products for forced tokens",
-        index.tokens(), index.sequences(), 100 * index.cost().forced() / index.cost().forward());
+        "%,d tokens in %,d sequences, %,d of them held out; %.3f %% more products for forced tokens",
+        index.tokens(),
+        index.sequences(),
+        index.settings().heldOut(),
+        100 * index.cost().forced() / index.cost().forward());
     answer(
         "%d layers done, %d kept, %,d bytes read in %.1f s; memory %s of %s planned",
         index.model().layers() + 1 - result.layersKept(),
@@ -108,6 +111,7 @@ record CalibrateText(Terminal terminal, JsonOption json, CalibratePlan plan) {
       layer.put("median", c.median());
       layer.put("percent_1", c.percent1());
     }
+    node.put("held_out_tokens", index.settings().heldOut());
     node.put("forced_share", index.cost().forced() / index.cost().forward());
     node.put("layers_done", index.model().layers() + 1 - result.layersKept());
     node.put("layers_kept", result.layersKept());

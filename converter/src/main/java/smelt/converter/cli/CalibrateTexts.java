@@ -55,7 +55,7 @@ record CalibrateTexts(Calibration.Text text, long bytes) {
           .forEach((path, digest) ->
               named.add(new TableIndex.CorpusFile(path.getFileName().toString(), digest)));
       return new CalibrateTexts(
-          new Calibration.Text(cut.ids(), named, length),
+          new Calibration.Text(cut.ids(), cut.clusters(), named, length),
           tokenizer.isPresent() ? tokenizerBytes(source) : 0);
     } finally {
       tokenizer.ifPresent(Tokenizer::close);

@@ -8,7 +8,6 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
-import smelt.calibrate.observe.CalibrationTable;
 import smelt.converter.plan.Plan;
 import smelt.converter.plan.Planner;
 import smelt.converter.recipe.Recipe;
@@ -95,13 +94,18 @@ public final class ConvertCommand implements Callable<Integer> {
         return (passed ? ExitCode.OK : ExitCode.BOUND_FAILED).code();
       }
       Checkpoint checkpoint = Models.toConvert(source);
-      Optional<CalibrationTable> table = calibration.open(wanted, checkpoint, source);
-      Plan plan = Planner.plan(source, checkpoint, wanted, table.map(CalibrationTable::digest));
+      Optional<ChosenBy> by = calibration.open(wanted, checkpoint, source);
+      Optional<String> uncovered = by.flatMap(found -> CoverageBound.failure(wanted, found));
+      if (uncovered.isPresent()) {
+        terminal.message(uncovered.get());
+        return ExitCode.BOUND_FAILED.code();
+      }
+      Plan plan = Planner.plan(source, checkpoint, wanted, by.map(ChosenBy::digest));
       ZeroOffsets.require(source, checkpoint);
       execution.carryOut(
           source,
           plan,
-          table.map(t -> new CalibratedPlan(plan, checkpoint, source, t)),
+          by.map(found -> new CalibratedPlan(plan, checkpoint, source, found)),
           output,
           watched);
     }

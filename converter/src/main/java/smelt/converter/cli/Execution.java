@@ -8,9 +8,12 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import java.util.stream.IntStream;
 import smelt.converter.ByteSize;
 import smelt.converter.onepass.OnePass;
+import smelt.converter.plan.JudgedRows;
 import smelt.converter.plan.Plan;
 import smelt.converter.plan.TargetPlan;
 import smelt.converter.progress.Progress;
@@ -113,6 +116,7 @@ final class Execution {
               result,
               seconds,
               watched.peak(),
+              judged(plan, folder),
               Map.of()));
     }
   }
@@ -131,8 +135,7 @@ final class Execution {
   /// Runs a plan to its end in one pass that calibrates and verifies too.
   ///
   /// @param watched measures from before the source was opened
-  /// @return the verdicts by target
-  Map<String, QualityReport> carryOut(
+  OnePass.Result carryOut(
       ModelSource source, Plan plan, Memory memory, Path output, AnonymousMemory watched, Pass pass)
       throws IOException {
     DiskSpace.require(plan, output);
@@ -160,8 +163,9 @@ final class Execution {
               new Conversion.Result(result.bytesRead(), done.unitsDone(), done.unitsKept()),
               seconds,
               watched.peak(),
+              judged(plan, folder),
               result.reports()));
-      return result.reports();
+      return result;
     }
   }
 
@@ -203,6 +207,7 @@ final class Execution {
   /// What a finished conversion says of itself.
   ///
   /// @param planned bytes of memory at most
+  /// @param judged rows that solvers chose, by target
   private record Summary(
       Path output,
       Plan plan,
@@ -212,7 +217,19 @@ final class Execution {
       Conversion.Result result,
       double seconds,
       OptionalLong peak,
+      SortedMap<String, JudgedRows> judged,
       Map<String, QualityReport> verdicts) {}
+
+  private static SortedMap<String, JudgedRows> judged(Plan plan, OutputFolder folder) {
+    SortedMap<String, JudgedRows> judged = new TreeMap<>();
+    for (int t = 0; t < plan.targets().size(); t++) {
+      JudgedRows rows = folder.judged(t);
+      if (rows.solved() > 0) {
+        judged.put(plan.targets().get(t).spec().name(), rows);
+      }
+    }
+    return judged;
+  }
 
   private void answer(Summary summary) throws IOException {
     if (json.wanted()) {
@@ -234,6 +251,18 @@ final class Execution {
               target.files(),
               target.bytes()));
     }
+    summary
+        .judged()
+        .forEach((name, rows) ->
+            terminal.answer(
+                String.format(
+                    Locale.ROOT,
+                    "%-16s %,d rows solved, %,d judged on held-out tokens, %,d of these plainly"
+                        + " rounded",
+                    name,
+                    rows.solved(),
+                    rows.judged(),
+                    rows.plain())));
     Conversion.Result result = summary.result();
     terminal.answer(
         String.format(
@@ -265,6 +294,13 @@ final class Execution {
     node.put("seconds", Math.round(summary.seconds() * 1000) / 1000.0);
     node.put("units_done", summary.result().unitsDone());
     node.put("units_kept", summary.result().unitsKept());
+    summary
+        .judged()
+        .forEach((name, rows) ->
+            node.withObject("/held_out/" + name)
+                .put("rows", rows.solved())
+                .put("judged", rows.judged())
+                .put("plain", rows.plain()));
     if (!summary.verdicts().isEmpty()) {
       ObjectNode verdicts = node.putObject("verdicts");
       summary

@@ -9,6 +9,7 @@ import smelt.calibrate.math.Compute;
 import smelt.calibrate.math.MathKernelSet;
 import smelt.calibrate.solve.SolveKernelSet;
 import smelt.converter.Version;
+import smelt.converter.onepass.OnePass;
 import smelt.converter.onepass.PassMemory;
 import smelt.converter.onepass.PassPlan;
 import smelt.converter.plan.Plan;
@@ -36,7 +37,7 @@ record OnePassConversion(
 
   /// Does it all.
   ///
-  /// @return whether every bound of every verified target holds
+  /// @return whether every bound of every verified target holds, and what recipes want of coverage
   boolean carryOut(
       ModelSource source, Recipe recipe, Path output, Execution execution, AnonymousMemory watched)
       throws IOException {
@@ -60,7 +61,7 @@ record OnePassConversion(
       PassMemory planned = pass.memory(memory, output, tools, run.memory());
       planned.requireWithin(run.memory());
       tell(pass, texts);
-      Map<String, QualityReport> reports =
+      OnePass.Result result =
           execution.carryOut(
               source,
               plan,
@@ -69,8 +70,11 @@ record OnePassConversion(
               watched,
               (folder, stop, progress) ->
                   pass.run(source, folder, memory, planned.scratch(), tools, stop, progress));
-      write(reports);
-      return reports.values().stream().allMatch(report -> report.verdict().passed());
+      write(result.reports());
+      Optional<String> uncovered = CoverageBound.failure(recipe, result.coverage());
+      uncovered.ifPresent(terminal::message);
+      return uncovered.isEmpty()
+          && result.reports().values().stream().allMatch(report -> report.verdict().passed());
     }
   }
 

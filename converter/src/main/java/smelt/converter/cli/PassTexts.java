@@ -55,7 +55,8 @@ record PassTexts(VerifyTexts calibration, VerifyTexts evaluation) {
     }
   }
 
-  /// What the numbers of the targets depend on beside model and recipe: a digest over every token.
+  /// What the numbers of the targets depend on beside model and recipe: a digest over every token
+  /// and over what document it is of.
   ///
   /// @param floor experts with fewer tokens are run on further ones
   Optional<String> digest(int floor) {
@@ -63,12 +64,14 @@ record PassTexts(VerifyTexts calibration, VerifyTexts evaluation) {
       return Optional.empty();
     }
     StringBuilder lines = new StringBuilder("one pass " + floor + "\n");
+    lines.append(calibration.documents()).append('\n');
     calibration.sequences().forEach(ids -> lines.append(Arrays.toString(ids)).append('\n'));
     return Optional.of(Sha256.hex(lines.toString().getBytes(StandardCharsets.UTF_8)));
   }
 
   OnePass.Texts sequences() {
-    return new OnePass.Texts(calibration.sequences(), evaluation.sequences());
+    return new OnePass.Texts(
+        calibration.sequences(), calibration.documents(), evaluation.sequences());
   }
 
   /// Each text file, with its SHA-256.

@@ -12,7 +12,6 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import smelt.calibrate.cost.Rates;
-import smelt.calibrate.observe.CalibrationTable;
 import smelt.converter.plan.Estimate;
 import smelt.converter.plan.Plan;
 import smelt.converter.plan.PlanJson;
@@ -76,10 +75,10 @@ public final class PlanCommand implements Callable<Integer> {
     Recipe wanted = Recipes.load(recipe);
     try (ModelSource source = Models.open(model)) {
       Checkpoint checkpoint = Models.toConvert(source);
-      Optional<CalibrationTable> table = calibration.open(wanted, checkpoint, source);
-      Plan plan = Planner.plan(source, checkpoint, wanted, table.map(CalibrationTable::digest));
+      Optional<ChosenBy> by = calibration.open(wanted, checkpoint, source);
+      Plan plan = Planner.plan(source, checkpoint, wanted, by.map(ChosenBy::digest));
       Optional<CalibratedPlan> calibrated =
-          table.map(t -> new CalibratedPlan(plan, checkpoint, source, t));
+          by.map(found -> new CalibratedPlan(plan, checkpoint, source, found));
       MemoryPlan memory =
           MemoryPlan.of(
               plan,

@@ -3,8 +3,10 @@ package smelt.converter.cli;
 import java.io.IOException;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import smelt.calibrate.model.ActivationScheme;
 import smelt.calibrate.model.Activations;
+import smelt.calibrate.smooth.Pair;
 import smelt.converter.gguf.GgufCheckpoint;
 import smelt.formats.ElementType;
 import smelt.formats.checkpoint.Checkpoint;
@@ -26,11 +28,13 @@ record Results(Verification.Model model, Optional<Profile> usual, String line) {
 
   /// @param source the model to compare with, of which packed experts take everything else
   static Results open(ModelSource made, Verification.Model source) throws IOException {
+    Set<Pair.Kind> smoothed = ManifestTarget.smoothed(made);
     if (GgufParts.isIn(made)) {
-      return gguf(made, source);
+      return gguf(made, source, smoothed);
     }
     if (!PackedExperts.isIn(made)) {
-      return new Results(new Verification.Model(made, Checkpoint.open(made)), Optional.empty(), "");
+      Checkpoint checkpoint = Checkpoint.open(made);
+      return new Results(new Verification.Model(made, checkpoint, smoothed), Optional.empty(), "");
     }
     PackedExperts experts = PackedExperts.open(made, source.source(), source.checkpoint());
     Verification.Model model =
@@ -39,7 +43,8 @@ record Results(Verification.Model model, Optional<Profile> usual, String line) {
             experts.checkpoint(),
             Optional.of(rounding(experts.checkpoint())),
             experts::storedBytes,
-            List.of());
+            List.of(),
+            smoothed);
     String line =
         "routed experts from "
             + made.location()
@@ -59,7 +64,8 @@ record Results(Verification.Model model, Optional<Profile> usual, String line) {
 
   /// llama.cpp rounds the inputs of quantized weights to 8 bits, in blocks of 32 or 256; what that
   /// costs is left out: the weights alone are judged.
-  private static Results gguf(ModelSource made, Verification.Model source) throws IOException {
+  private static Results gguf(ModelSource made, Verification.Model source, Set<Pair.Kind> smoothed)
+      throws IOException {
     GgufCheckpoint gguf = GgufCheckpoint.open(made, source.source(), source.checkpoint());
     Verification.Model model =
         new Verification.Model(
@@ -67,7 +73,8 @@ record Results(Verification.Model model, Optional<Profile> usual, String line) {
             gguf.checkpoint(),
             Optional.of(Activations.NONE),
             gguf::storedBytes,
-            gguf.changes());
+            gguf.changes(),
+            smoothed);
     return new Results(
         model,
         Optional.empty(),

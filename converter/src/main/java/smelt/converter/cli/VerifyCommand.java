@@ -30,7 +30,6 @@ import smelt.formats.source.ModelSource;
 import smelt.verify.inference.Verification;
 import smelt.verify.inference.VerifyPlan;
 import smelt.verify.quality.Looks;
-import smelt.verify.quality.Metric;
 import smelt.verify.quality.QualityReport;
 import smelt.verify.report.QualityRendering.Format;
 
@@ -168,11 +167,10 @@ public final class VerifyCommand implements Callable<Integer> {
       Results results = Results.open(to, source);
       Verification.Model made = results.model();
       BoundsOptions.Wanted wanted = asked.or(results.usual());
-      if (ManifestTarget.isSmoothed(to)) {
-        wanted = wanted.without(Metric.WEIGHT_SQNR);
+      if (!made.smoothed().isEmpty()) {
         terminal.message(
-            "the manifest says that the result is smoothed: its weights are not the source's one by"
-                + " one, and are held to no bound; what they compute is");
+            "the manifest says that the result is smoothed: its weights are compared with the"
+                + " source's times the factors that both models show");
       }
       if (!results.line().isEmpty()) {
         terminal.message(results.line());
@@ -220,7 +218,8 @@ public final class VerifyCommand implements Callable<Integer> {
             texts.bytes(),
             earlyPass && !weightsOnly
                 ? Looks.onTheWay(texts.lengths())
-                : Looks.atTheEnd(texts.lengths().size()));
+                : Looks.atTheEnd(texts.lengths().size()),
+            made.smoothed());
     VerifyPlan plan = VerifyPlan.of(work, run.memory());
     if (run.memory().isPresent() && plan.peak() > run.memory().getAsLong()) {
       throw new RefusedException(

@@ -45,7 +45,8 @@ final class FollowedTarget implements AutoCloseable {
               lengths,
               tools.compute(),
               0,
-              Looks.atTheEnd(lengths.size())),
+              Looks.atTheEnd(lengths.size()),
+              model.smoothed()),
           OptionalLong.empty());
     }
   }
@@ -80,13 +81,7 @@ final class FollowedTarget implements AutoCloseable {
             : ServedActivations.later(to.source(), to.checkpoint());
     weights =
         new PiecemealComparison(
-            from.checkpoint(),
-            from.source(),
-            to.checkpoint(),
-            to.source(),
-            tools.codec(),
-            plan.threads(),
-            Math.max(plan.tensorBytes(), 1));
+            to.madeFrom(from), tools.codec(), plan.threads(), Math.max(plan.tensorBytes(), 1));
     model =
         ReferenceModel.open(to.checkpoint(), to.source(), tools.compute(), plan.resultScratch());
     comparison =

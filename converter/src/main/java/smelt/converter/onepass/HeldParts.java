@@ -20,14 +20,31 @@ import smelt.formats.source.ByteSource;
 import smelt.formats.source.ModelSource;
 import smelt.formats.source.SourceFiles;
 
-/// A model of which one [Part] at a time lies in memory, and beside it the rest of the layer. The
-/// first read inside a part reads all of it from the source; what is read of it then, by whomever
-/// and however often, comes from memory, until something of another part is read.
+/// A model of which one [Part] at a time lies in memory, and beside it the rest of the layer; where
+/// factors need all experts of a layer at once, all of them are one part. The first read inside a
+/// part reads all of it from the source; what is read of it then, by whomever and however often,
+/// comes from memory, until something of another part is read.
 ///
 /// Safe for several threads. They gain by it as long as they work on one part.
 public final class HeldParts implements ModelSource {
 
   private static final long ALIGNMENT = 64;
+
+  /// What is in memory together.
+  public enum Holding {
+    /// One expert of a layer at a time.
+    PARTS,
+    /// All experts of a layer, the shared one too.
+    LAYERS;
+
+    Part of(Weight weight) {
+      Part part = Part.of(weight);
+      return switch (this) {
+        case PARTS -> part;
+        case LAYERS -> Part.withItsLayer(part);
+      };
+    }
+  }
 
   private final ModelSource source;
   private final SourceFiles files;
@@ -56,11 +73,11 @@ public final class HeldParts implements ModelSource {
 
   /// @param source stays open as long as this, and is closed by its owner
   /// @param checkpoint opened from it
-  public HeldParts(ModelSource source, Checkpoint checkpoint) {
+  public HeldParts(ModelSource source, Checkpoint checkpoint, Holding holding) {
     this.source = source;
     files = new SourceFiles(source);
     for (Weight weight : checkpoint.weights()) {
-      Part part = Part.of(weight);
+      Part part = holding.of(weight);
       add(weight.codes(), part);
       weight.scale().ifPresent(scale -> add(scale, part));
     }
@@ -93,10 +110,10 @@ public final class HeldParts implements ModelSource {
 
   /// Bytes of memory that a model's parts take: those of the largest, and of the largest rest of a
   /// layer.
-  static long bytes(Checkpoint checkpoint) {
+  static long bytes(Checkpoint checkpoint, Holding holding) {
     Map<Part, Contents> parts = new HashMap<>();
     for (Weight weight : checkpoint.weights()) {
-      Part part = Part.of(weight);
+      Part part = holding.of(weight);
       Contents contents = parts.computeIfAbsent(part, _ -> new Contents());
       contents.add(weight.codes(), part);
       weight.scale().ifPresent(scale -> contents.add(scale, part));

@@ -2,7 +2,6 @@ package smelt.converter.onepass;
 
 import java.lang.foreign.SegmentAllocator;
 import java.util.Optional;
-import java.util.OptionalInt;
 import smelt.calibrate.observe.Hessian;
 import smelt.calibrate.observe.InputStats;
 import smelt.calibrate.observe.LayerObserver;
@@ -39,13 +38,12 @@ final class LayerStatistics implements Statistics {
   }
 
   @Override
-  public OptionalInt channels(Site site) {
-    Optional<InputStats> seen = stats(site);
-    return seen.isPresent() ? OptionalInt.of(seen.get().channels()) : OptionalInt.empty();
+  public synchronized Optional<Hessian> hessian(Site site, SegmentAllocator memory) {
+    return at(site).hessian(site, memory);
   }
 
   @Override
-  public synchronized Optional<Hessian> hessian(Site site, SegmentAllocator memory) {
-    return at(site).hessian(site, memory);
+  public synchronized Optional<Hessian> heldOutHessian(Site site, SegmentAllocator memory) {
+    return at(site).heldOutHessian(site, memory);
   }
 }

@@ -14,6 +14,7 @@ import smelt.calibrate.model.Observer;
 import smelt.calibrate.model.ReferenceModel;
 import smelt.calibrate.model.Routing;
 import smelt.calibrate.model.TokenBatch;
+import smelt.calibrate.observe.Coverage;
 import smelt.calibrate.observe.LayerObserver;
 import smelt.calibrate.observe.Site;
 import smelt.converter.run.Conversion;
@@ -30,6 +31,10 @@ import smelt.verify.quality.QualityReport;
 /// written. Behind the layer every target's own path goes through the layer that it now has on
 /// disk.
 ///
+/// The second norm and the router are converted before what reads that norm, since a smoothed norm
+/// tells the factors of its readers. What they need was seen when all tokens have gone through the
+/// first of these.
+///
 /// What the model does not run is converted on the way: experts that no token chose at the end of
 /// their layer, layers of multi-token prediction at the end of all.
 ///
@@ -39,10 +44,13 @@ public final class OnePass implements AutoCloseable {
   /// What goes through the model.
   ///
   /// @param calibration sequences whose numbers are observed; none where nothing is
+  /// @param documents for each of these the number of its document, see
+  ///   [smelt.calibrate.observe.HeldOut]
   /// @param evaluation sequences that the targets are judged on; none where they are not
-  public record Texts(List<int[]> calibration, List<int[]> evaluation) {
+  public record Texts(List<int[]> calibration, List<Integer> documents, List<int[]> evaluation) {
     public Texts {
       calibration = List.copyOf(calibration);
+      documents = List.copyOf(documents);
       evaluation = List.copyOf(evaluation);
     }
 
@@ -65,8 +73,12 @@ public final class OnePass implements AutoCloseable {
   ///
   /// @param bytesRead of the source's tensors
   /// @param reports by target, of those that were verified
+  /// @param coverage what the experts of each layer saw, where inputs were observed
   public record Result(
-      Conversion.Result conversion, long bytesRead, Map<String, QualityReport> reports) {}
+      Conversion.Result conversion,
+      long bytesRead,
+      Map<String, QualityReport> reports,
+      List<Coverage> coverage) {}
 
   private final Checkpoint checkpoint;
   private final HeldParts held;
@@ -75,6 +87,7 @@ public final class OnePass implements AutoCloseable {
   private final Optional<Observation> observation;
   private final StepwiseConversion conversion;
   private final List<FollowedTarget> targets = new ArrayList<>();
+  private final List<Coverage> coverage = new ArrayList<>();
   private final Map<Part, List<Weight>> left = new LinkedHashMap<>();
   private final Arena arena = Arena.ofShared();
   private final TokenBatch batch;
@@ -136,7 +149,7 @@ public final class OnePass implements AutoCloseable {
     for (FollowedTarget target : targets) {
       reports.put(target.name(), target.report());
     }
-    return new Result(conversion.result(), held.bytesRead(), reports);
+    return new Result(conversion.result(), held.bytesRead(), reports, List.copyOf(coverage));
   }
 
   private void layer(int layer) throws IOException {
@@ -149,6 +162,7 @@ public final class OnePass implements AutoCloseable {
           convert(part);
         }
       }
+      watch.found.ifPresent(observer -> coverage.add(observer.coverage()));
     }
     long first = batch.first(texts.calibration().size());
     for (FollowedTarget target : targets) {
@@ -186,11 +200,15 @@ public final class OnePass implements AutoCloseable {
 
   private void convert(Part part) throws IOException {
     List<Weight> weights = left.remove(part);
-    if (weights != null) {
-      conversion.convert(weights);
-      for (FollowedTarget target : targets) {
-        target.written(weights);
-      }
+    if (weights == null) {
+      return;
+    }
+    if (Part.readsSecondNorm(part)) {
+      convert(new Part.Rest(Part.layer(part).orElseThrow()));
+    }
+    conversion.convert(weights);
+    for (FollowedTarget target : targets) {
+      target.written(weights);
     }
   }
 

@@ -18,6 +18,9 @@ sealed interface Part {
 
   record Expert(int layer, int expert) implements Part {}
 
+  /// The shared and all routed experts of a layer, where they are held together.
+  record Experts(int layer) implements Part {}
+
   /// What else is in a layer, and small: its second norm, the router.
   record Rest(int layer) implements Part {}
 
@@ -32,8 +35,26 @@ sealed interface Part {
       case Dense(int layer) -> OptionalInt.of(layer);
       case Shared(int layer) -> OptionalInt.of(layer);
       case Expert(int layer, _) -> OptionalInt.of(layer);
+      case Experts(int layer) -> OptionalInt.of(layer);
       case Rest(int layer) -> OptionalInt.of(layer);
       case Single _ -> OptionalInt.empty();
+    };
+  }
+
+  /// Whether its inputs come from the second norm of the layer, which is in the rest.
+  static boolean readsSecondNorm(Part part) {
+    return switch (part) {
+      case Dense _, Shared _, Expert _, Experts _ -> true;
+      case Attention _, Rest _, Single _ -> false;
+    };
+  }
+
+  /// An expert's part together with all others of its layer; any other part by itself.
+  static Part withItsLayer(Part part) {
+    return switch (part) {
+      case Shared(int layer) -> new Experts(layer);
+      case Expert(int layer, _) -> new Experts(layer);
+      case Attention _, Dense _, Experts _, Rest _, Single _ -> part;
     };
   }
 

@@ -8,6 +8,7 @@ import java.util.TreeMap;
 import smelt.calibrate.math.Matrix;
 import smelt.calibrate.model.ModelSpec;
 import smelt.calibrate.pass.CalibratePlan;
+import smelt.calibrate.smooth.Pair;
 import smelt.converter.ByteSize;
 import smelt.converter.RefusedException;
 import smelt.converter.run.MemoryPlan;
@@ -20,7 +21,7 @@ import smelt.verify.inference.VerifyPlan;
 /// |---|---|
 /// | `conversion` | what a conversion takes by itself, tuning included |
 /// | `model` | code and heap for running models and judging them |
-/// | `held` | the largest part of the source, and the largest rest of a layer |
+/// | `held` | the largest part of the source, which may be all experts of a layer, and the largest rest of one |
 /// | `scratch` | of the source's model, which holds a part too, and of operations on matrices |
 /// | `hidden` | hidden states of all tokens, twice |
 /// | `text` | token ids, and which experts a layer chose for them |
@@ -29,7 +30,8 @@ import smelt.verify.inference.VerifyPlan;
 ///
 /// @param parts bytes by their names
 /// @param scratch bytes of the source's model
-public record PassMemory(SortedMap<String, Long> parts, long scratch) {
+/// @param holding what of the source is in memory together
+public record PassMemory(SortedMap<String, Long> parts, long scratch, HeldParts.Holding holding) {
 
   /// Code for running models and for text, beside what a conversion has.
   private static final long MODEL_BYTES = 64L << 20;
@@ -40,8 +42,13 @@ public record PassMemory(SortedMap<String, Long> parts, long scratch) {
   ///
   /// @param conversion what the conversion takes by itself
   /// @param source the source, its texts, and how it is observed
+  /// @param holding what of the source is in memory together
   /// @param verified plans of the targets that are verified
-  record Work(MemoryPlan conversion, CalibratePlan.Work source, Collection<VerifyPlan> verified) {}
+  record Work(
+      MemoryPlan conversion,
+      CalibratePlan.Work source,
+      HeldParts.Holding holding,
+      Collection<VerifyPlan> verified) {}
 
   /// The plan with the most tokens in work at a time that fits; the smallest if none does.
   ///
@@ -52,7 +59,7 @@ public record PassMemory(SortedMap<String, Long> parts, long scratch) {
     long hidden = ModelSpec.of(checkpoint).hidden();
     parts.put("conversion", work.conversion().peak());
     parts.put("model", MODEL_BYTES);
-    parts.put("held", HeldParts.bytes(checkpoint));
+    parts.put("held", HeldParts.bytes(checkpoint, work.holding()));
     parts.put("hidden", 2 * Matrix.bytes(work.source().tokens(), hidden));
     parts.put(
         "verification",
@@ -68,7 +75,7 @@ public record PassMemory(SortedMap<String, Long> parts, long scratch) {
     parts.put("text", source.parts().get("text"));
     parts.put("observed", source.parts().get("statistics") + source.parts().get("hessians"));
     parts.put("reserve", sum(parts) / 100 * RESERVE_PERCENT);
-    return new PassMemory(parts, source.scratch());
+    return new PassMemory(parts, source.scratch(), work.holding());
   }
 
   /// A verification's memory without the program, which is counted once.
@@ -102,7 +109,18 @@ public record PassMemory(SortedMap<String, Long> parts, long scratch) {
             + String.join(", ", named)
             + ")",
         "at most " + ByteSize.format(budget.getAsLong()),
-        "give at least that, take fewer tokens (--tokens, --eval-tokens), or work in steps:"
-            + " smelt calibrate, smelt convert --calibration, smelt verify");
+        "give at least that, take fewer tokens (--tokens, --eval-tokens), "
+            + remedy()
+            + "or work in steps: smelt calibrate, smelt convert --calibration, smelt verify");
+  }
+
+  private String remedy() {
+    return switch (holding) {
+      case PARTS -> "";
+      case LAYERS ->
+          "leave "
+              + Pair.Kind.FEED_FORWARD_NORM.label()
+              + " out of smooth, for which all experts of a layer are held, ";
+    };
   }
 }

@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
 import smelt.calibrate.math.Compute;
+import smelt.calibrate.observe.HeldOut;
 import smelt.calibrate.observe.HessianChoice;
 import smelt.calibrate.observe.LayerObserver;
 import smelt.calibrate.pass.CalibratePlan;
@@ -17,7 +18,6 @@ import smelt.converter.plan.Plan;
 import smelt.converter.plan.TargetPlan;
 import smelt.converter.plan.Unit;
 import smelt.converter.progress.Progress;
-import smelt.converter.recipe.RecipeException;
 import smelt.converter.recipe.TargetSpec;
 import smelt.converter.run.Conversion;
 import smelt.converter.run.MemoryPlan;
@@ -29,7 +29,6 @@ import smelt.converter.target.Target;
 import smelt.converter.tuning.CalibratedTuning;
 import smelt.converter.tuning.Tuning;
 import smelt.formats.checkpoint.Checkpoint;
-import smelt.formats.checkpoint.TensorRole;
 import smelt.formats.source.ModelSource;
 import smelt.verify.inference.Verification;
 import smelt.verify.inference.VerifyPlan;
@@ -65,25 +64,13 @@ public record PassPlan(
     }
   }
 
-  /// @throws RecipeException naming what cannot be done in one pass
-  public PassPlan {
-    if (ofExperts(checkpoint)) {
-      for (TargetPlan target : plan.targets()) {
-        if (target.spec().calibrated().smooth().contains(Pair.Kind.FEED_FORWARD_NORM)) {
-          throw new RecipeException(
-              "target " + target.spec().name(),
-              "smooth: " + Pair.Kind.FEED_FORWARD_NORM.label() + " in one pass",
-              "pairs whose factors are known before an expert of the layer is converted",
-              "leave that pair out, or work in steps: smelt calibrate, then smelt convert"
-                  + " --calibration");
-        }
-      }
-    }
-  }
-
-  private static boolean ofExperts(Checkpoint checkpoint) {
-    return checkpoint.weights().stream()
-        .anyMatch(weight -> weight.role() instanceof TensorRole.RoutedExpert);
+  /// Factors of a norm that experts read are decided by all of them, before one is converted.
+  private HeldParts.Holding holding() {
+    boolean whole =
+        plan.targets().stream()
+            .anyMatch(target ->
+                target.spec().calibrated().smooth().contains(Pair.Kind.FEED_FORWARD_NORM));
+    return whole ? HeldParts.Holding.LAYERS : HeldParts.Holding.PARTS;
   }
 
   private boolean isObserved() {
@@ -101,7 +88,10 @@ public record PassPlan(
     return isObserved()
         ? Optional.of(
             new LayerObserver.Options(
-                moments ? HessianChoice.ALL : HessianChoice.NONE, floor, sample))
+                moments ? HessianChoice.ALL : HessianChoice.NONE,
+                floor,
+                sample,
+                HeldOut.of(texts.calibration(), texts.documents())))
         : Optional.empty();
   }
 
@@ -128,7 +118,8 @@ public record PassPlan(
         settings.add(
             new FollowedTarget.Setting(
                 target.spec().name(),
-                new Verification.Model(written, Checkpoint.open(written)),
+                new Verification.Model(
+                    written, Checkpoint.open(written), target.spec().calibrated().smooth()),
                 isLossless(t),
                 verdict.of(target.spec()),
                 about));
@@ -171,7 +162,7 @@ public record PassPlan(
             observed().orElse(LayerObserver.Options.PLAIN),
             tools.compute(),
             0);
-    return PassMemory.of(new PassMemory.Work(conversion, source, plans), budget);
+    return PassMemory.of(new PassMemory.Work(conversion, source, holding(), plans), budget);
   }
 
   /// Bytes that tuning takes with so many threads.
@@ -194,7 +185,7 @@ public record PassPlan(
       Progress progress)
       throws IOException {
     LayerStatistics statistics = new LayerStatistics();
-    try (HeldParts held = new HeldParts(source, checkpoint);
+    try (HeldParts held = new HeldParts(source, checkpoint, holding());
         Tuning tuning = tuning(held, statistics, tools);
         StepwiseConversion conversion =
             new StepwiseConversion(

@@ -15,6 +15,7 @@ import java.util.TreeMap;
 import java.util.stream.Stream;
 import smelt.calibrate.smooth.Pair;
 import smelt.converter.Version;
+import smelt.converter.recipe.Solver;
 import smelt.formats.checkpoint.SourceTensor;
 import tools.jackson.core.JsonGenerator;
 
@@ -22,8 +23,8 @@ import tools.jackson.core.JsonGenerator;
 /// is, where it came from, and its digest. Written last; its presence says that the folder is
 /// whole.
 ///
-/// Everything but the digests is known to the plan, and digests have a fixed length, so the plan
-/// knows the manifest's size.
+/// Everything but digests and counts of rows is known to the plan, and these have a fixed length,
+/// so the plan knows the manifest's size.
 public final class Manifest {
 
   public static final String FORMAT = "smelt-manifest/1";
@@ -31,11 +32,13 @@ public final class Manifest {
   private static final String NO_SHA256 = "0".repeat(64);
   private static final String NO_CRC32C = "0".repeat(8);
 
-  /// Digests of one target's files, all in lower-case hex.
+  /// Digests of one target's files, all in lower-case hex, and what else is known when they are
+  /// written.
   ///
   /// @param sha256 by file name
   /// @param crc32c by tensor name
-  public record Digests(Map<String, String> sha256, Map<String, String> crc32c) {
+  /// @param judged rows that solvers chose
+  public record Digests(Map<String, String> sha256, Map<String, String> crc32c, JudgedRows judged) {
     String sha256(String file) {
       return known(sha256, file);
     }
@@ -114,7 +117,7 @@ public final class Manifest {
       shard.files().forEach(file -> sha256.put(file.name(), NO_SHA256));
       shard.layout().parts().forEach(tensor -> crc32c.put(tensor.name(), NO_CRC32C));
     }
-    return new Digests(sha256, crc32c);
+    return new Digests(sha256, crc32c, JudgedRows.NONE);
   }
 
   /// Writes the manifest.
@@ -136,6 +139,9 @@ public final class Manifest {
         json.entry("calibration", plan.calibration().orElseThrow());
         json.entry(
             "smooth", target.spec().calibrated().smooth().stream().map(Pair.Kind::label).toList());
+      }
+      if (target.spec().calibrated().strongest() != Solver.ROUNDING) {
+        json.entry("held_out", digests.judged().json());
       }
       json.lines("files", files(target, digests));
       json.lines(

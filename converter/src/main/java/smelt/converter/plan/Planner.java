@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.stream.Collectors;
 import smelt.calibrate.smooth.Pair;
 import smelt.converter.recipe.MtpPolicy;
 import smelt.converter.recipe.Recipe;
@@ -72,7 +73,12 @@ public final class Planner {
             "recipe, target " + spec.name(),
             "smooth: " + Pair.Kind.FEED_FORWARD_NORM.label() + " beside experts for a CPU",
             "experts that read the norm as it is",
-            "remove that pair, or make the experts by a recipe of their own");
+            "name the pairs without it, smooth: ["
+                + Pair.Kind.usual().stream()
+                    .filter(kind -> kind != Pair.Kind.FEED_FORWARD_NORM)
+                    .map(Pair.Kind::label)
+                    .collect(Collectors.joining(", "))
+                + "], or repack the experts from the smoothed result");
       }
     }
   }

@@ -5,14 +5,15 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.stream.Stream;
 import smelt.converter.DidYouMean;
 import smelt.verify.quality.Metric;
 import smelt.verify.quality.Profile;
 
-/// Reads `bounds:` of a recipe: a profile's name, or a map of `profile` and metrics.
+/// Reads `bounds:` of a recipe: a profile's name, or a map of `profile`, metrics and `coverage`.
 ///
-///     bounds: {profile: w8a8, mean_kl: 0.005, routed_mass: none}
+///     bounds: {profile: w8a8, mean_kl: 0.005, routed_mass: none, coverage: 32}
 final class BoundsReader {
 
   private static final List<String> PROFILES =
@@ -44,6 +45,7 @@ final class BoundsReader {
   private static List<String> keys() {
     List<String> keys = new ArrayList<>(List.of(BoundsSpec.PROFILE));
     Stream.of(Metric.values()).map(Metric::label).forEach(keys::add);
+    keys.add(BoundsSpec.COVERAGE);
     return keys;
   }
 
@@ -56,7 +58,26 @@ final class BoundsReader {
           .ifPresent(bound -> values.put(metric, bound));
     }
     return new BoundsSpec(
-        fields.scalar(BoundsSpec.PROFILE, "a profile").flatMap(this::profile), values);
+        fields.scalar(BoundsSpec.PROFILE, "a profile").flatMap(this::profile),
+        values,
+        coverage(fields));
+  }
+
+  private OptionalLong coverage(Fields fields) {
+    Optional<YamlNode.Scalar> scalar =
+        fields.scalar(BoundsSpec.COVERAGE, "a number of tokens, at least 1");
+    if (scalar.isEmpty()) {
+      return OptionalLong.empty();
+    }
+    if (scalar.get().text().matches("[1-9]\\d{0,17}")) {
+      return OptionalLong.of(Long.parseLong(scalar.get().text()));
+    }
+    mistakes.add(
+        scalar.get().line(),
+        "coverage: " + scalar.get().kind(),
+        "a number of tokens, at least 1",
+        "write the fewest tokens that an expert may see, for example 'coverage: 32'");
+    return OptionalLong.empty();
   }
 
   private Optional<Profile> profile(YamlNode.Scalar name) {

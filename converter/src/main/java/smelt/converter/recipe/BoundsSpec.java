@@ -4,6 +4,7 @@ import java.util.Collections;
 import java.util.EnumMap;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import smelt.verify.quality.Bounds;
 import smelt.verify.quality.Metric;
 import smelt.verify.quality.Profile;
@@ -11,16 +12,28 @@ import tools.jackson.databind.node.JsonNodeFactory;
 import tools.jackson.databind.node.ObjectNode;
 
 /// The bounds that a recipe wants its result to hold. They say nothing of what is written: a
-/// conversion does not look at them, `smelt verify --recipe` does.
+/// conversion looks at none of them but `coverage`, `smelt verify --recipe` at all others.
 ///
 /// @param profile what to start from; empty to choose by what the result holds
 /// @param values bounds in place of the profile's; an empty one takes the bound away
-public record BoundsSpec(Optional<Profile> profile, Map<Metric, Optional<Double>> values) {
+/// @param coverage fewest tokens that any expert may have seen in the calibration that a target's
+///   numbers are chosen from; empty for any number
+public record BoundsSpec(
+    Optional<Profile> profile, Map<Metric, Optional<Double>> values, OptionalLong coverage) {
 
   static final String PROFILE = "profile";
   static final String NONE = "none";
+  static final String COVERAGE = "coverage";
+
+  /// Bounds on what a verification measures.
+  public BoundsSpec(Optional<Profile> profile, Map<Metric, Optional<Double>> values) {
+    this(profile, values, OptionalLong.empty());
+  }
 
   public BoundsSpec {
+    if (coverage.isPresent() && coverage.getAsLong() < 1) {
+      throw new IllegalArgumentException("a coverage of " + coverage.getAsLong() + " tokens");
+    }
     EnumMap<Metric, Optional<Double>> copy = new EnumMap<>(Metric.class);
     copy.putAll(values);
     copy.forEach((metric, bound) -> bound.ifPresent(number -> new Bounds(Map.of(metric, number))));
@@ -58,6 +71,7 @@ public record BoundsSpec(Optional<Profile> profile, Map<Metric, Optional<Double>
   ObjectNode json() {
     ObjectNode json = JsonNodeFactory.instance.objectNode();
     profile.ifPresent(p -> json.put(PROFILE, p.label()));
+    coverage.ifPresent(tokens -> json.put(COVERAGE, tokens));
     values.forEach((metric, bound) -> {
       if (bound.isPresent()) {
         json.put(metric.label(), bound.get());

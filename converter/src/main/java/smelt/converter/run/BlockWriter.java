@@ -73,8 +73,14 @@ final class BlockWriter {
     return Math.clamp(CHUNK / cols / together * together, together, piece.rows());
   }
 
-  /// @param importance of each column; of turned rows there is none
-  void write(UnitRun.Tile tile, Job.Output.Blocks output, Tile in, Optional<float[]> importance)
+  /// How much columns count.
+  @FunctionalInterface
+  interface Importance {
+    /// Of each column of a piece as it lies in the tensor; empty where all count alike.
+    Optional<float[]> of(Job.Piece piece) throws IOException;
+  }
+
+  void write(UnitRun.Tile tile, Job.Output.Blocks output, Tile in, Importance importance)
       throws IOException {
     Transcoder.check(kernels, in, scratch);
     TileDecoder decoder = new TileDecoder(kernels, in, scratch, 0);
@@ -83,13 +89,15 @@ final class BlockWriter {
       long first = Math.max(tile.row(), piece.firstRow());
       long last = Math.min(end, piece.firstRow() + piece.rows());
       if (first < last) {
-        long bytes = encode(tile, piece, in, decoder, importance, first, last);
+        float[] weights = importance.of(piece).orElse(NONE);
+        long bytes = encode(tile, piece, in, decoder, weights, first, last);
         long at = piece.at() + piece.type().bytes((first - piece.firstRow()) * in.cols());
         tile.unit().shard(output.target()).write(piece.tensor(), at, codesOut.asSlice(0, bytes));
       }
     }
   }
 
+  /// @param weights how much columns count; none where all count alike
   /// @param first row of the weight
   /// @param end one past the last
   private long encode(
@@ -97,7 +105,7 @@ final class BlockWriter {
       Job.Piece piece,
       Tile in,
       TileDecoder decoder,
-      Optional<float[]> importance,
+      float[] weights,
       long first,
       long end) {
     GgmlType type = piece.type();
@@ -123,7 +131,6 @@ final class BlockWriter {
       long size = type.bytes(rows * cols);
       long rowElements = piece.order() == Slab.Order.TRANSPOSED ? rows : cols;
       MemorySegment blocks = codesOut.asSlice(done, size);
-      float[] weights = piece.order() == Slab.Order.TRANSPOSED ? NONE : importance.orElse(NONE);
       if (type.interleavedRows() == 1) {
         RowEncoder.encode(kernels, type, values, weights, blocks, rows * cols, rowElements);
       } else {

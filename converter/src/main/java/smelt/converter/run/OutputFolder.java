@@ -15,6 +15,7 @@ import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Stream;
 import smelt.converter.OutputConflictException;
+import smelt.converter.plan.JudgedRows;
 import smelt.converter.plan.Manifest;
 import smelt.converter.plan.Plan;
 import smelt.converter.plan.PlanJson;
@@ -211,6 +212,14 @@ public final class OutputFolder implements AutoCloseable {
     receipts.put(receipt.unit() - 1, receipt);
   }
 
+  /// Rows of a target that solvers chose, in all units that have a receipt: none where the folder
+  /// was found complete.
+  public JudgedRows judged(int target) {
+    return receipts.values().stream()
+        .map(receipt -> receipt.judged().getOrDefault(target, JudgedRows.NONE))
+        .reduce(JudgedRows.NONE, JudgedRows::plus);
+  }
+
   /// Turns the finished shards into models: side files, config, index, then the manifests.
   public void publish() throws IOException {
     if (!complete) {
@@ -260,7 +269,8 @@ public final class OutputFolder implements AutoCloseable {
     Path manifest = folder.resolve(TargetPlan.MANIFEST);
     try (AtomicFile file = AtomicFile.create(manifest, targetPlan.manifestBytes());
         OutputStream out = file.output()) {
-      Manifest.write(plan, planDigest, targetPlan, new Manifest.Digests(sha256, crc32c), out);
+      Manifest.write(
+          plan, planDigest, targetPlan, new Manifest.Digests(sha256, crc32c, judged(target)), out);
       out.flush();
       file.commit();
     }

@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import smelt.converter.plan.JudgedRows;
 import smelt.formats.files.AtomicFile;
 import smelt.formats.files.Sha256;
 import tools.jackson.core.JacksonException;
@@ -25,8 +26,13 @@ import tools.jackson.databind.json.JsonMapper;
 /// @param unit the unit's number
 /// @param sources stamps of the source files that the unit read, by name: the plan knows headers
 ///   only, and the numbers of another checkpoint can lie under the same headers
+/// @param judged rows that solvers chose, by the index of the target
 public record Receipt(
-    String plan, int unit, Map<String, String> sources, List<ShardDigest> shards) {
+    String plan,
+    int unit,
+    Map<String, String> sources,
+    List<ShardDigest> shards,
+    Map<Integer, JudgedRows> judged) {
 
   private static final JsonMapper MAPPER = JsonMapper.builder().build();
   private static final int DIGEST_LINE = 65;
@@ -34,6 +40,7 @@ public record Receipt(
   public Receipt {
     sources = Map.copyOf(sources);
     shards = List.copyOf(shards);
+    judged = Map.copyOf(judged);
   }
 
   /// One finished shard.

@@ -149,7 +149,9 @@ final class TileWorker implements AutoCloseable {
         convert(tile, output, own);
       } else {
         try (Tuning.Held held = method.get()) {
-          solved(tile, output, own, tuned.solve(own, grid.get(), held.method()));
+          TunedRows.Solved solved = tuned.solve(own, grid.get(), held);
+          solved(tile, output, own, solved);
+          tile.unit().addJudged(output.target(), solved.judged());
         }
       }
     }
@@ -164,7 +166,11 @@ final class TileWorker implements AutoCloseable {
         experts.write(tile, expert, in);
       }
       case Job.Output.Blocks rows ->
-          blocks.write(tile, rows, in, tuning.importance(rows.target(), tile.job().weight()));
+          blocks.write(
+              tile,
+              rows,
+              in,
+              piece -> tuning.importance(rows.target(), tile.job().weight(), piece));
     }
   }
 

@@ -8,13 +8,15 @@ import java.lang.foreign.ValueLayout;
 import java.util.Optional;
 import smelt.calibrate.math.Matrix;
 import smelt.calibrate.smooth.FoldedRows;
-import smelt.calibrate.solve.Method;
+import smelt.calibrate.solve.NeverWorse;
 import smelt.calibrate.solve.RowGrid;
 import smelt.calibrate.solve.RowGrid.ScaleType;
 import smelt.calibrate.solve.RowSolver;
 import smelt.converter.plan.Job;
+import smelt.converter.plan.JudgedRows;
 import smelt.converter.recipe.Calibrated;
 import smelt.converter.recipe.Solver;
+import smelt.converter.tuning.Tuning;
 import smelt.formats.ElementType;
 import smelt.formats.codec.Encoding;
 import smelt.formats.codec.Kernels;
@@ -35,7 +37,9 @@ final class TunedRows {
       ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(LITTLE_ENDIAN);
 
   /// Codes of a tile, one signed byte each, and their F32 scales, row after row.
-  record Solved(MemorySegment codes, MemorySegment scales) {}
+  ///
+  /// @param judged rows that were held against plainly rounded ones, and those that are plain
+  record Solved(MemorySegment codes, MemorySegment scales, JudgedRows judged) {}
 
   private final Kernels kernels;
   private final MemorySegment numbers;
@@ -61,7 +65,9 @@ final class TunedRows {
     }
     long scales =
         Math.multiplyExact(tile.tileRows(), (long) grid.get().groups(tile.cols()) * Float.BYTES);
-    long solver = RowSolver.mostBytes(grid.get(), Math.toIntExact(tile.cols()));
+    int cols = Math.toIntExact(tile.cols());
+    long solver =
+        Math.addExact(RowSolver.mostBytes(grid.get(), cols), NeverWorse.bytes(grid.get(), cols));
     return Math.max(folded, chunkBytes(tile.cols()) + aligned(scales) + elements + solver);
   }
 
@@ -122,10 +128,11 @@ final class TunedRows {
     return Tile.plain(ElementType.F32, numbers, 0, in.rows(), in.cols());
   }
 
-  /// The tile's codes and scales as a method chooses them.
+  /// The tile's codes and scales as a method chooses them, but for rows that plain rounding serves
+  /// better on tokens that the method has not seen.
   ///
   /// @throws smelt.formats.codec.NonFiniteException for numbers that are no finite ones
-  Solved solve(Tile in, RowGrid grid, Method method) {
+  Solved solve(Tile in, RowGrid grid, Tuning.Held held) {
     Transcoder.check(kernels, in, scratch);
     int cols = Math.toIntExact(in.cols());
     long groups = grid.groups(cols);
@@ -135,19 +142,26 @@ final class TunedRows {
             chunkBytes(cols) + aligned(scales.byteSize()), Math.multiplyExact(in.rows(), cols));
     TileDecoder decoder = new TileDecoder(kernels, in, scratch, 0);
     try (Arena arena = Arena.ofConfined()) {
-      RowSolver solver = new RowSolver(kernels, grid, method, cols, arena);
+      RowSolver solver = new RowSolver(kernels, grid, held.method(), cols, arena);
+      Optional<NeverWorse> guard = held.guard(grid, cols, arena);
+      long plain = 0;
       for (long row = 0; row < in.rows(); row += CHUNK) {
         long rows = Math.min(CHUNK, in.rows() - row);
         for (long r = 0; r < rows; r++) {
           decoder.read(row + r, 0, cols, numbers, r * cols * Float.BYTES);
         }
-        solver.solve(
-            new Matrix(numbers, 0, rows, cols, cols),
-            codes.asSlice(row * cols, rows * cols),
-            scales.asSlice(row * groups * Float.BYTES, rows * groups * Float.BYTES));
+        Matrix weights = new Matrix(numbers, 0, rows, cols, cols);
+        MemorySegment someCodes = codes.asSlice(row * cols, rows * cols);
+        MemorySegment someScales =
+            scales.asSlice(row * groups * Float.BYTES, rows * groups * Float.BYTES);
+        solver.solve(weights, someCodes, someScales);
+        if (guard.isPresent()) {
+          plain += guard.get().keepBetter(weights, someCodes, someScales).plainRows().size();
+        }
       }
+      long judged = guard.isPresent() ? in.rows() : 0;
+      return new Solved(codes, scales, new JudgedRows(in.rows(), judged, plain));
     }
-    return new Solved(codes, scales);
   }
 
   /// Codes and scales as a tile of an encoding, in other buffers.

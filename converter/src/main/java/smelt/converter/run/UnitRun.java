@@ -11,7 +11,9 @@ import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.concurrent.ConcurrentHashMap;
 import smelt.converter.plan.Job;
+import smelt.converter.plan.JudgedRows;
 import smelt.converter.plan.Plan;
 import smelt.converter.plan.TargetPlan;
 import smelt.converter.plan.Unit;
@@ -27,6 +29,7 @@ final class UnitRun implements AutoCloseable {
   private final SortedMap<Integer, ShardWriter> shards;
   private final long tileBytes;
   private final List<Receipt.ShardDigest> digests = Collections.synchronizedList(new ArrayList<>());
+  private final Map<Integer, JudgedRows> judged = new ConcurrentHashMap<>();
   private int nextJob;
   private long nextRow;
   private long tilesInWork;
@@ -113,6 +116,11 @@ final class UnitRun implements AutoCloseable {
     digests.add(digest);
   }
 
+  /// Notes rows of a target that a solver chose. Safe for several threads.
+  void addJudged(int target, JudgedRows rows) {
+    judged.merge(target, rows, JudgedRows::plus);
+  }
+
   /// Notes a sealed shard; true when it was the unit's last.
   boolean finishSeal() {
     shardsToSeal--;
@@ -122,7 +130,7 @@ final class UnitRun implements AutoCloseable {
   Receipt receipt(String plan, Map<String, String> sources) {
     List<Receipt.ShardDigest> sorted = new ArrayList<>(digests);
     sorted.sort(java.util.Comparator.comparingInt(Receipt.ShardDigest::target));
-    return new Receipt(plan, unit.number(), sources, sorted);
+    return new Receipt(plan, unit.number(), sources, sorted, judged);
   }
 
   /// Names of the source files that a unit reads.

@@ -1,6 +1,7 @@
 package smelt.converter.tuning;
 
 import java.io.IOException;
+import java.lang.foreign.SegmentAllocator;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -12,8 +13,13 @@ import smelt.calibrate.observe.InputStats;
 import smelt.calibrate.observe.Site;
 import smelt.calibrate.smooth.Coupling;
 import smelt.calibrate.smooth.FoldedRows;
+import smelt.calibrate.solve.HessianFactor;
 import smelt.calibrate.solve.Method;
+import smelt.calibrate.solve.Moments;
+import smelt.calibrate.solve.NeverWorse;
+import smelt.calibrate.solve.RowGrid;
 import smelt.calibrate.solve.SolveKernels;
+import smelt.converter.gguf.Slab;
 import smelt.converter.plan.Job;
 import smelt.converter.plan.Plan;
 import smelt.converter.plan.Unit;
@@ -39,13 +45,19 @@ public final class CalibratedTuning implements Tuning {
   private final Plan plan;
   private final Statistics table;
   private final int layers;
-  private final Factors factors;
+  private final Shelf<Factors.Key, HessianFactor> factors;
+  private final HeldOutMoments heldOut;
+  private final Tools tools;
   private final List<Optional<Foldings>> foldings = new ArrayList<>();
 
   /// What to choose with.
   ///
   /// @param compute used by one thread at a time; stays the caller's to close
-  public record Tools(Kernels codec, SolveKernels solve, Compute compute) {}
+  public record Tools(Kernels codec, SolveKernels solve, Compute compute) {
+    private NeverWorse guard(RowGrid grid, Moments moments, int cols, SegmentAllocator memory) {
+      return new NeverWorse(codec, solve, grid, moments, cols, memory);
+    }
+  }
 
   /// @param source stays open until this is closed
   /// @param table what was seen in this model
@@ -53,15 +65,17 @@ public final class CalibratedTuning implements Tuning {
       Plan plan, Checkpoint checkpoint, ModelSource source, Statistics table, Tools tools) {
     this.plan = plan;
     this.table = table;
+    this.tools = tools;
     layers = ModelSpec.of(checkpoint).layerCount();
-    factors =
-        new Factors(table, tools.compute(), tools.solve(), kept(plan, tools.compute().threads()));
+    int threads = tools.compute().threads();
+    factors = Factors.of(table, tools.compute(), tools.solve(), kept(plan, threads));
+    heldOut = new HeldOutMoments(table, threads + 1);
     Map<String, Job> jobs = new HashMap<>();
     for (Unit unit : plan.units()) {
       unit.jobs().forEach(job -> jobs.put(job.weight().name(), job));
     }
     for (int target = 0; target < plan.targets().size(); target++) {
-      foldings.add(foldings(target, jobs, checkpoint, source, tools.codec()));
+      foldings.add(foldings(target, jobs, checkpoint, source, tools));
     }
   }
 
@@ -76,11 +90,16 @@ public final class CalibratedTuning implements Tuning {
         bytes = Math.max(bytes, TABLE_BYTES + threads * TABLE_BYTES_OF_THREAD);
       }
       if (!calibrated.smooth().isEmpty()) {
-        bytes = Math.addExact(bytes, Foldings.bytes(checkpoint, calibrated.smooth()));
+        bytes = Math.addExact(bytes, Foldings.bytes(checkpoint, calibrated.smooth(), threads));
       }
     }
     long columns = solvedColumns(plan);
-    return columns == 0 ? bytes : Math.addExact(bytes, Factors.bytes(columns, kept(plan, threads)));
+    if (columns == 0) {
+      return bytes;
+    }
+    long moments =
+        Factors.bytes(columns, kept(plan, threads)) + HeldOutMoments.bytes(columns, threads + 1);
+    return Math.addExact(bytes, moments);
   }
 
   /// Columns of the widest weight that needs second moments.
@@ -111,7 +130,7 @@ public final class CalibratedTuning implements Tuning {
   }
 
   private Optional<Foldings> foldings(
-      int target, Map<String, Job> jobs, Checkpoint checkpoint, ModelSource source, Kernels codec) {
+      int target, Map<String, Job> jobs, Checkpoint checkpoint, ModelSource source, Tools tools) {
     Calibrated calibrated = calibrated(target);
     if (calibrated.smooth().isEmpty()) {
       return Optional.empty();
@@ -126,7 +145,12 @@ public final class CalibratedTuning implements Tuning {
                     .isPresent());
     return Optional.of(
         new Foldings(
-            source, table, codec, pairs, weight -> jobs.get(weight.name()).isRounded(target)));
+            source,
+            table,
+            tools.codec(),
+            tools.compute().threads(),
+            pairs,
+            weight -> jobs.get(weight.name()).isRounded(target)));
   }
 
   private Calibrated calibrated(int target) {
@@ -156,22 +180,42 @@ public final class CalibratedTuning implements Tuning {
   }
 
   private Optional<Held> gptq(Factors.Key key, Site site) throws IOException {
-    Optional<Held> held = factors.hold(key);
-    return held.isPresent() ? held : weighted(site);
+    Optional<Shelf<Factors.Key, HessianFactor>.Use> factor = factors.take(key);
+    return factor.isPresent() ? Optional.of(gptq(factor.get(), site)) : weighted(site);
+  }
+
+  private Held gptq(Shelf<Factors.Key, HessianFactor>.Use factor, Site site) throws IOException {
+    boolean complete = false;
+    try {
+      Held held = new WithFactor(tools, factor, heldOut.ofAllPairs(site));
+      complete = true;
+      return held;
+    } finally {
+      if (!complete) {
+        factor.close();
+      }
+    }
   }
 
   private Optional<Held> weighted(Site site) throws IOException {
-    return table.importance(site).map(importance -> new Kept(new Method.Weighted(importance)));
+    Optional<float[]> importance = table.importance(site);
+    return importance.isPresent()
+        ? Optional.of(
+            new Kept(tools, new Method.Weighted(importance.get()), heldOut.ofChannels(site)))
+        : Optional.empty();
   }
 
   private static Site pool(Site site) {
     return site instanceof Site.ExpertInput input ? new Site.FeedForwardInput(input.layer()) : site;
   }
 
+  /// Of turned rows nothing is known.
   @Override
-  public Optional<float[]> importance(int target, Weight weight) throws IOException {
+  public Optional<float[]> importance(int target, Weight weight, Job.Piece piece)
+      throws IOException {
     Optional<Site> site = Site.of(weight.role(), layers);
-    return calibrated(target).importance() && site.isPresent()
+    boolean turned = piece.order() == Slab.Order.TRANSPOSED;
+    return calibrated(target).importance() && site.isPresent() && !turned
         ? table.importance(site.get())
         : Optional.empty();
   }
@@ -192,11 +236,39 @@ public final class CalibratedTuning implements Tuning {
   @Override
   public void close() {
     factors.close();
+    heldOut.close();
   }
 
   /// A method that holds nothing.
-  private record Kept(Method method) implements Held {
+  private record Kept(Tools tools, Method method, Optional<Moments> judging) implements Held {
+    @Override
+    public Optional<NeverWorse> guard(RowGrid grid, int cols, SegmentAllocator memory) {
+      return judging.map(moments -> tools.guard(grid, moments, cols, memory));
+    }
+
     @Override
     public void close() {}
+  }
+
+  private record WithFactor(
+      Tools tools,
+      Shelf<Factors.Key, HessianFactor>.Use factor,
+      Optional<HeldOutMoments.Held> judging)
+      implements Held {
+    @Override
+    public Method method() {
+      return new Method.Gptq(factor.value());
+    }
+
+    @Override
+    public Optional<NeverWorse> guard(RowGrid grid, int cols, SegmentAllocator memory) {
+      return judging.map(held -> tools.guard(grid, held.moments(), cols, memory));
+    }
+
+    @Override
+    public void close() {
+      judging.ifPresent(HeldOutMoments.Held::close);
+      factor.close();
+    }
   }
 }

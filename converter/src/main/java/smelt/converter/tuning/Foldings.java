@@ -1,7 +1,6 @@
 package smelt.converter.tuning;
 
 import java.io.IOException;
-import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -10,7 +9,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
-import smelt.calibrate.model.WeightStream;
 import smelt.calibrate.observe.InputStats;
 import smelt.calibrate.smooth.ColumnStats;
 import smelt.calibrate.smooth.Coupling;
@@ -34,26 +32,28 @@ final class Foldings {
   /// Pairs whose factors are kept.
   private static final int KEPT = 64;
 
-  private static final long BUFFER = 1L << 20;
-
   private final ModelSource source;
   private final Statistics table;
   private final Kernels kernels;
+  private final int threads;
   private final Predicate<Weight> rounded;
   private final Map<String, List<Coupling>> couplings = new HashMap<>();
   private final Map<Pair, Folding> kept = new LinkedHashMap<>(16, 0.75f, true);
 
   /// @param pairs whose weights all are in the target
+  /// @param threads that read a pair's weights, at most
   /// @param rounded whether the target rounds a weight
   Foldings(
       ModelSource source,
       Statistics table,
       Kernels kernels,
+      int threads,
       List<Coupling> pairs,
       Predicate<Weight> rounded) {
     this.source = source;
     this.table = table;
     this.kernels = kernels;
+    this.threads = threads;
     this.rounded = rounded;
     for (Coupling coupling : pairs) {
       if (coupling.consumers().stream().anyMatch(rounded)) {
@@ -72,21 +72,19 @@ final class Foldings {
         .toList();
   }
 
-  /// Bytes at most while factors are chosen: a buffer, and the columns of one pair's weights.
-  static long bytes(Checkpoint checkpoint, Set<Pair.Kind> kinds) {
+  /// Bytes at most while factors are chosen: buffers, and the columns of one pair's weights.
+  static long bytes(Checkpoint checkpoint, Set<Pair.Kind> kinds, int threads) {
     long columns = 0;
-    long buffer = BUFFER;
+    long buffers = 0;
     for (Coupling coupling : Couplings.of(checkpoint).all(kinds)) {
       int sampled = ColumnStats.sampledRows(coupling.consumers().size());
       long own =
           coupling.consumers().size() * ColumnStats.bytes(coupling.inputs(), sampled)
               + (long) KEPT * Float.BYTES * coupling.inputs();
       columns = Math.max(columns, own);
-      for (Weight weight : coupling.consumers()) {
-        buffer = Math.max(buffer, WeightStream.leastBuffer(weight));
-      }
+      buffers = Math.max(buffers, PairColumns.bufferBytes(coupling.consumers(), threads));
     }
-    return Math.addExact(columns, buffer);
+    return Math.addExact(columns, buffers);
   }
 
   private void add(Weight weight, Coupling coupling) {
@@ -121,16 +119,7 @@ final class Foldings {
     if (input.isEmpty()) {
       return Folding.NONE;
     }
-    List<ColumnStats> columns = new ArrayList<>();
-    long buffer = weights.stream().mapToLong(WeightStream::leastBuffer).max().orElse(0);
-    int sampled = ColumnStats.sampledRows(weights.size());
-    try (Arena arena = Arena.ofConfined();
-        WeightStream stream =
-            new WeightStream(source, arena.allocate(Math.max(BUFFER, buffer), 64))) {
-      for (Weight weight : weights) {
-        columns.add(ColumnStats.read(weight, stream, kernels, sampled));
-      }
-    }
+    List<ColumnStats> columns = PairColumns.read(source, kernels, weights, threads);
     return Smoothing.choose(coupling, input.get(), columns, new Strength.Searched(), true)
         .folding();
   }

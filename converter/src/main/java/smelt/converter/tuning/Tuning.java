@@ -1,9 +1,13 @@
 package smelt.converter.tuning;
 
 import java.io.IOException;
+import java.lang.foreign.SegmentAllocator;
 import java.util.Optional;
 import smelt.calibrate.smooth.FoldedRows;
 import smelt.calibrate.solve.Method;
+import smelt.calibrate.solve.NeverWorse;
+import smelt.calibrate.solve.RowGrid;
+import smelt.converter.plan.Job;
 import smelt.formats.checkpoint.Weight;
 
 /// What a calibration says about the weights of a plan. Safe for several threads; what it gives
@@ -24,7 +28,7 @@ public interface Tuning extends AutoCloseable {
         }
 
         @Override
-        public Optional<float[]> importance(int target, Weight weight) {
+        public Optional<float[]> importance(int target, Weight weight, Job.Piece piece) {
           return Optional.empty();
         }
 
@@ -47,6 +51,12 @@ public interface Tuning extends AutoCloseable {
 
     Method method();
 
+    /// Holds the method's rows against plainly rounded ones, on tokens that the method has not
+    /// seen; empty where there are none. For one thread, until this is closed.
+    ///
+    /// @param memory `NeverWorse.bytes(grid, cols)` are taken from it
+    Optional<NeverWorse> guard(RowGrid grid, int cols, SegmentAllocator memory);
+
     @Override
     void close();
   }
@@ -57,9 +67,9 @@ public interface Tuning extends AutoCloseable {
   /// How a target's codes and scales of the weight are chosen; empty for the target's own rule.
   Optional<Held> method(int target, Weight weight) throws IOException;
 
-  /// How much each column of the weight counts in the blocks of a target; empty where all count
-  /// alike.
-  Optional<float[]> importance(int target, Weight weight) throws IOException;
+  /// How much each column of some rows of the weight counts, as they lie in the blocks of a target;
+  /// empty where all count alike.
+  Optional<float[]> importance(int target, Weight weight, Job.Piece piece) throws IOException;
 
   /// How inputs of a weight are rounded where that is known beforehand: with all numbers that were
   /// seen from -128 to 127, and 0 at a whole number.

@@ -92,12 +92,35 @@ class OnePassCommandTest {
   }
 
   @Test
+  void anExpertThatSawTooLittleEndsWithOneToo() throws Exception {
+    Path own =
+        recipe(
+            """
+              - target: int8-channel
+                solver: weighted
+                bounds: {coverage: 257}
+            """);
+    Program.Result result = convert(own.toString(), "--corpus", CORPUS, "--tokens", "256");
+    assertThat(result.exit()).as(result.err()).isEqualTo(1);
+    assertThat(result.err()).contains("wants 257 tokens").contains(" saw ");
+    assertThat(folder.resolve("out/manifest.json")).isNotEmptyFile();
+  }
+
+  @Test
   void refusesTooLittleMemoryWithTheNumbers() {
     Program.Result result =
         convert("int8-channel", "--verify", "--eval-tokens", "4096", "--memory", "200M");
     assertThat(result.exit()).isEqualTo(4);
     assertThat(result.err()).contains("held", "scratch", "smelt calibrate");
     assertThat(folder.resolve("out")).doesNotExist();
+  }
+
+  @Test
+  void saysThatExpertsAreHeldTogetherForTheNormThatTheyRead() {
+    Program.Result result =
+        convert("int8-smooth", "--corpus", CORPUS, "--tokens", "512", "--memory", "166M");
+    assertThat(result.exit()).isEqualTo(4);
+    assertThat(result.err()).contains("held", "leave feed-forward-norm out of smooth");
   }
 
   @Test

@@ -32,6 +32,7 @@ import smelt.verify.CheckOptions;
 import smelt.verify.CheckReport;
 import smelt.verify.Finding;
 import smelt.verify.quality.TensorScore;
+import smelt.verify.tensors.ComparedModels;
 import smelt.verify.tensors.TensorComparison;
 
 /// GGUF read back has the numbers of the model that it was made from.
@@ -52,10 +53,7 @@ class GgufCheckpointTest {
       try (GgufCheckpoint gguf = GgufCheckpoint.open(source, base, checkpoint)) {
         assertThat(gguf.changes()).isEmpty();
         return TensorComparison.run(
-            checkpoint,
-            base,
-            gguf.checkpoint(),
-            gguf,
+            new ComparedModels(checkpoint, base, gguf.checkpoint(), gguf),
             KernelSet.choose("auto"),
             2,
             1L << 30,

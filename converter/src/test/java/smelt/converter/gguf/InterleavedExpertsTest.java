@@ -31,6 +31,7 @@ import smelt.formats.gguf.InterleavedRows;
 import smelt.formats.source.ModelSource;
 import smelt.formats.source.ModelSources;
 import smelt.verify.quality.TensorScore;
+import smelt.verify.tensors.ComparedModels;
 import smelt.verify.tensors.TensorComparison;
 
 /// Routed experts whose rows are interleaved for ik_llama.cpp: the bytes of the plain type in
@@ -112,10 +113,7 @@ class InterleavedExpertsTest {
       try (GgufCheckpoint gguf = GgufCheckpoint.open(source, base, checkpoint)) {
         assertThat(gguf.changes()).isEmpty();
         return TensorComparison.run(
-                checkpoint,
-                base,
-                gguf.checkpoint(),
-                gguf,
+                new ComparedModels(checkpoint, base, gguf.checkpoint(), gguf),
                 KernelSet.choose("auto"),
                 2,
                 1L << 30,

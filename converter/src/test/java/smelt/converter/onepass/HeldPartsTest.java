@@ -36,7 +36,7 @@ class HeldPartsTest {
     try (ModelSource source = ModelSources.open(SampleModel.path(SampleModel.FP8));
         Arena arena = Arena.ofConfined()) {
       Checkpoint checkpoint = Checkpoint.open(source);
-      try (HeldParts held = new HeldParts(source, checkpoint)) {
+      try (HeldParts held = new HeldParts(source, checkpoint, HeldParts.Holding.PARTS)) {
         for (Weight weight : checkpoint.weights()) {
           List<SourceTensor> tensors = new ArrayList<>(List.of(weight.codes()));
           weight.scale().ifPresent(tensors::add);
@@ -63,7 +63,7 @@ class HeldPartsTest {
               .toList();
       assertThat(expert).hasSize(3);
       long before = source.bytesRead();
-      try (HeldParts held = new HeldParts(source, checkpoint)) {
+      try (HeldParts held = new HeldParts(source, checkpoint, HeldParts.Holding.PARTS)) {
         List<Callable<Void>> tasks = new ArrayList<>();
         for (int i = 0; i < 16; i++) {
           Weight weight = expert.get(i % 3);
@@ -93,13 +93,38 @@ class HeldPartsTest {
       Weight router = checkpoint.weight("model.layers.1.mlp.gate.weight").orElseThrow();
       Weight expert =
           checkpoint.weight("model.layers.1.mlp.experts.3.up_proj.weight").orElseThrow();
-      try (HeldParts held = new HeldParts(source, checkpoint)) {
+      try (HeldParts held = new HeldParts(source, checkpoint, HeldParts.Holding.PARTS)) {
         read(held, router.codes(), arena);
         read(held, expert.codes(), arena);
         long once = held.bytesRead();
         read(held, router.codes(), arena);
         read(held, expert.codes(), arena);
         assertThat(held.bytesRead()).isEqualTo(once);
+      }
+    }
+  }
+
+  @Test
+  void holdsAllExpertsOfALayerWhereTheyAreNeededTogether() throws Exception {
+    try (ModelSource source = ModelSources.open(SampleModel.path(SampleModel.BF16));
+        Arena arena = Arena.ofConfined()) {
+      Checkpoint checkpoint = Checkpoint.open(source);
+      List<Weight> experts =
+          checkpoint.weights().stream()
+              .filter(weight -> weight.name().matches("model\\.layers\\.2\\.mlp\\..*experts.*"))
+              .toList();
+      assertThat(experts).hasSize(3 * 17);
+      long bytes = experts.stream().mapToLong(Weight::bytes).sum();
+      assertThat(HeldParts.bytes(checkpoint, HeldParts.Holding.LAYERS)).isGreaterThan(bytes);
+      assertThat(HeldParts.bytes(checkpoint, HeldParts.Holding.PARTS)).isLessThan(bytes);
+      try (HeldParts held = new HeldParts(source, checkpoint, HeldParts.Holding.LAYERS)) {
+        for (Weight weight : experts) {
+          read(held, weight.codes(), arena);
+        }
+        for (Weight weight : experts.reversed()) {
+          read(held, weight.codes(), arena);
+        }
+        assertThat(held.bytesRead()).isEqualTo(bytes);
       }
     }
   }

@@ -10,6 +10,7 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.Random;
+import java.util.Set;
 import java.util.stream.IntStream;
 import smelt.calibrate.math.Compute;
 import smelt.calibrate.math.MathKernelSet;
@@ -18,6 +19,7 @@ import smelt.calibrate.observe.HessianChoice;
 import smelt.calibrate.observe.LayerObserver;
 import smelt.calibrate.pass.CalibratePlan;
 import smelt.calibrate.pass.Calibration;
+import smelt.calibrate.smooth.Pair;
 import smelt.calibrate.solve.SolveKernelSet;
 import smelt.converter.plan.Plan;
 import smelt.converter.plan.Planner;
@@ -58,6 +60,16 @@ record PassRun(Recipe recipe, OnePass.Texts texts) {
       texts.add(random.ints(length, 2, vocabulary).toArray());
     }
     return texts;
+  }
+
+  /// Each text is a document.
+  static List<Integer> documents(List<int[]> texts) {
+    return IntStream.range(0, texts.size()).boxed().toList();
+  }
+
+  /// Texts to calibrate with and to judge on.
+  static OnePass.Texts texts(List<int[]> calibration, List<int[]> evaluation) {
+    return new OnePass.Texts(calibration, documents(calibration), evaluation);
   }
 
   private static Compute compute() {
@@ -148,12 +160,14 @@ record PassRun(Recipe recipe, OnePass.Texts texts) {
   }
 
   /// Verifies a finished result.
-  QualityReport verify(Path model, Path made) throws IOException {
+  ///
+  /// @param smoothed pairs between whose weights factors have passed
+  QualityReport verify(Path model, Path made, Set<Pair.Kind> smoothed) throws IOException {
     try (ModelSource from = ModelSources.open(model);
         ModelSource to = ModelSources.open(made);
         Compute compute = compute()) {
       Verification.Model source = new Verification.Model(from, Checkpoint.open(from));
-      Verification.Model result = new Verification.Model(to, Checkpoint.open(to));
+      Verification.Model result = new Verification.Model(to, Checkpoint.open(to), smoothed);
       List<Integer> lengths = texts.evaluation().stream().map(ids -> ids.length).toList();
       VerifyPlan plan =
           VerifyPlan.of(
@@ -163,7 +177,8 @@ record PassRun(Recipe recipe, OnePass.Texts texts) {
                   lengths,
                   compute,
                   0,
-                  Looks.atTheEnd(lengths.size())),
+                  Looks.atTheEnd(lengths.size()),
+                  smoothed),
               OptionalLong.empty());
       Verification.Watcher watcher =
           new Verification.Watcher() {
@@ -187,7 +202,7 @@ record PassRun(Recipe recipe, OnePass.Texts texts) {
   private static Path table(
       ModelSource source, Checkpoint checkpoint, List<int[]> texts, Compute compute, Path folder)
       throws IOException {
-    Calibration.Text text = new Calibration.Text(texts, List.of(), 512);
+    Calibration.Text text = new Calibration.Text(texts, documents(texts), List.of(), 512);
     LayerObserver.Options options = new LayerObserver.Options(HessianChoice.ALL, FLOOR);
     CalibratePlan plan =
         CalibratePlan.of(

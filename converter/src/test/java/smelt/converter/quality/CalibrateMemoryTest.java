@@ -31,8 +31,9 @@ class CalibrateMemoryTest {
   void staysWithinABudgetThatTheModelExceedsSeveralTimes() throws IOException {
     Path model = LargeModel.write(folder.resolve("model"), 1_300_000_000L);
     check(model, 300, "none");
-    // The Hessian before the dense layer's down, 8192 channels, takes 268 MB alone.
-    check(model, 580, "pool");
+    // The Hessian before the dense layer's down, 8192 channels, takes 268 MB alone, and as much
+    // again that of the tokens held out.
+    check(model, 880, "pool");
     try (Stream<Path> files = Files.list(model)) {
       assertThat(files.mapToLong(file -> file.toFile().length()).sum())
           .isGreaterThan(3L * 300 << 20);

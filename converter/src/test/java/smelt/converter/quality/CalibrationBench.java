@@ -14,15 +14,17 @@ import smelt.converter.SampleModel;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
-/// `./dev bench calibration [TOKENS]`: what calibration brings, on the trained sample and on the
-/// same model with outlier channels. Converts both with every recipe, verifies on the held-out text
-/// and prints the table, in Markdown. Calibration sees other text.
+/// `./dev bench calibration [TOKENS [CALIBRATION]]`: what calibration brings, on the trained sample
+/// and on the same model with outlier channels. Converts both with every recipe, verifies on TOKENS
+/// of the held-out text and prints the table, in Markdown. Calibration sees CALIBRATION tokens of
+/// another text, of which no document is in the held-out one.
 ///
 /// Both models compute the same logits, so their rows are comparable: what a recipe loses more on
 /// the second is what outliers cost it.
 public final class CalibrationBench {
 
   private static final String TOKENS = "8192";
+  private static final String CALIBRATION = "16384";
   private static final String ABSMAX = "{target: kt-amx-int4, rule: upstream}";
 
   /// A line of the table.
@@ -36,8 +38,9 @@ public final class CalibrationBench {
           new Case("W8A8, naive", "int8-channel", false),
           new Case("W8A8, smoothed", "{target: int8-channel, smooth: usual}", true),
           new Case(
-              "the same, feed-forward norm too",
-              "{target: int8-channel, smooth: [usual, feed-forward-norm]}",
+              "the same without the feed-forward norm",
+              "{target: int8-channel,"
+                  + " smooth: [input-norm, query-norm, latent-norm, value-output, up-down]}",
               true),
           new Case("W8A8, dynamic, Ascend", "ascend-w8a8", false),
           new Case(
@@ -50,17 +53,21 @@ public final class CalibrationBench {
 
   private final Path folder;
   private final String tokens;
+  private final String calibration;
 
-  private CalibrationBench(Path folder, String tokens) {
+  private CalibrationBench(Path folder, String tokens, String calibration) {
     this.folder = folder;
     this.tokens = tokens;
+    this.calibration = calibration;
   }
 
-  /// @param args the number of tokens, by default 8,192
+  /// @param args tokens to verify on, by default 8,192, and to calibrate with, by default 16,384
   public static void main(String[] args) throws IOException {
     Path folder = Files.createTempDirectory("smelt-calibration-");
     try {
-      new CalibrationBench(folder, args.length > 0 ? args[0] : TOKENS).table(System.out);
+      String tokens = args.length > 0 ? args[0] : TOKENS;
+      String calibration = args.length > 1 ? args[1] : CALIBRATION;
+      new CalibrationBench(folder, tokens, calibration).table(System.out);
     } finally {
       QualityBench.remove(folder);
     }
@@ -70,8 +77,8 @@ public final class CalibrationBench {
     Path sample = SampleModel.path(SampleModel.BF16);
     Path outliers = OutlierModel.write(sample, folder.resolve("outliers"));
     out.println(
-        "| model | recipe | mean KL | 95 % limit | experts forced | PPL ratio | same top |");
-    out.println("|---|---|---:|---:|---:|---:|---:|");
+        "| model | recipe | mean KL | 95 % limit | experts forced | PPL | PPL ratio | same top |");
+    out.println("|---|---|---:|---:|---:|---:|---:|---:|");
     for (Case one : CASES) {
       out.println(row("sample", one, sample));
       out.println(row("outliers", one, outliers));
@@ -121,7 +128,7 @@ public final class CalibrationBench {
           "--corpus",
           text,
           "--tokens",
-          "16384",
+          calibration,
           "--hessians",
           "all",
           "-o",
@@ -141,7 +148,7 @@ public final class CalibrationBench {
     JsonNode kl = gate(report, "mean_kl").orElseThrow();
     return String.format(
         Locale.ROOT,
-        "| %s | %s | %.3e | %s | %.3e | %.5f | %.2f %% |",
+        "| %s | %s | %.3e | %s | %.3e | %.3f | %.5f | %.2f %% |",
         model,
         label,
         kl.path("value").asDouble(),
@@ -149,6 +156,7 @@ public final class CalibrationBench {
             ? String.format(Locale.ROOT, "%.3e", kl.path("limit").asDouble())
             : "",
         report.path("summary").path("kl_forced").path("mean").asDouble(),
+        report.path("summary").path("ppl_result").asDouble(),
         gate(report, "ppl_ratio").orElseThrow().path("value").asDouble(),
         100 * gate(report, "same_top").orElseThrow().path("value").asDouble());
   }

@@ -3,7 +3,6 @@ package smelt.converter.quality;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.nio.file.Path;
-import java.util.EnumSet;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import smelt.calibrate.smooth.OutlierModel;
@@ -37,7 +36,7 @@ class OutlierChannelsTest {
         SmoothedModel.write(
             outliers,
             CalibrationText.sequences(outliers),
-            new SmoothedModel.Wanted(EnumSet.allOf(Pair.Kind.class), new Strength.Searched(), true),
+            new SmoothedModel.Wanted(Pair.Kind.usual(), new Strength.Searched(), true),
             folder.resolve("smoothed"));
     double plain = loss(sample);
     double naive = loss(outliers);

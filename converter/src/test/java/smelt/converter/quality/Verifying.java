@@ -88,7 +88,7 @@ record Verifying(int length, long tokens, boolean rounded, Optional<Profile> pro
     }
   }
 
-  private record Silent() implements Verification.Watcher {
+  record Silent() implements Verification.Watcher {
 
     @Override
     public void starts(long bytes, long steps) {}

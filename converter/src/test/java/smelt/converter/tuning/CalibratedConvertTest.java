@@ -3,8 +3,11 @@ package smelt.converter.tuning;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Stream;
@@ -16,6 +19,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 import smelt.converter.Program;
 import smelt.formats.Checkout;
 import smelt.formats.files.Sha256;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
 
 /// Conversions whose numbers are chosen from a calibration, by the real program.
 class CalibratedConvertTest {
@@ -44,6 +49,8 @@ class CalibratedConvertTest {
             CORPUS,
             "--tokens",
             "512",
+            "--sequence-length",
+            "64",
             "--hessians",
             "all",
             "-o",
@@ -182,6 +189,75 @@ class CalibratedConvertTest {
   }
 
   @Test
+  void refusesACalibrationInWhichAnExpertSawTooLittleForTheRecipe() throws IOException {
+    String target = "bounds: {coverage: %d}\ntargets:\n  - {target: ct-w4a16, solver: weighted}\n";
+    Path strict = folder.resolve("strict.yaml");
+    Files.writeString(strict, "name: own\n" + String.format(Locale.ROOT, target, 513));
+    Program.Result result = convert(strict.toString(), "out", "--calibration", table.toString());
+    assertThat(result.exit()).isEqualTo(1);
+    assertThat(result.err()).containsPattern("layer \\d+, expert \\d+ saw \\d+;").contains("513");
+    assertThat(folder.resolve("out")).doesNotExist();
+    Files.writeString(strict, "name: own\n" + String.format(Locale.ROOT, target, 0));
+    assertThat(convert(strict.toString(), "out", "--calibration", table.toString()).err())
+        .contains("coverage: '0'")
+        .contains("at least 1");
+  }
+
+  /// The planted fault: second moments in which signs of channels are wrong, as of another layer.
+  @Test
+  void rowsThatASolverSpoiltArePlainlyRounded() throws IOException {
+    String gptq = recipe("  - {target: ct-w4a16, solver: gptq-pool}\n").toString();
+    Program.Result sound = convert(gptq, "sound", "--calibration", table.toString(), "--json");
+    assertThat(sound.exit()).as(sound.err()).isZero();
+    Path wrong = withWrongSigns();
+    Program.Result spoilt = convert(gptq, "spoilt", "--calibration", wrong.toString(), "--json");
+    assertThat(spoilt.exit()).as(spoilt.err()).isZero();
+    JsonNode few = JsonMapper.shared().readTree(sound.out()).at("/held_out/ct-w4a16-gptq-pool");
+    JsonNode many = JsonMapper.shared().readTree(spoilt.out()).at("/held_out/ct-w4a16-gptq-pool");
+    System.out.printf("rows by sound moments %s, by wrong ones %s%n", few, many);
+    assertThat(few.get("judged").asLong()).isPositive().isEqualTo(many.get("judged").asLong());
+    assertThat(few.get("plain").asLong()).isLessThan(few.get("judged").asLong() / 4);
+    assertThat(many.get("plain").asLong()).isGreaterThan(many.get("judged").asLong() / 2);
+    assertThat(Files.readString(folder.resolve("spoilt/manifest.json")))
+        .contains(String.format(Locale.ROOT, "\"plain\":\"%012d\"", many.get("plain").asLong()));
+  }
+
+  /// The table with other second moments for solvers, and the same held out.
+  private Path withWrongSigns() throws IOException {
+    Path wrong = folder.resolve("wrong");
+    String index = Files.readString(table.resolve("calibration.json"));
+    try (Stream<Path> files = Files.walk(table)) {
+      for (Path file : files.filter(Files::isRegularFile).toList()) {
+        Path copy = wrong.resolve(table.relativize(file).toString());
+        Files.createDirectories(copy.getParent());
+        byte[] bytes = Files.readAllBytes(file);
+        if (file.toString().endsWith(".safetensors") && !file.toString().contains("held_out")) {
+          String before = Sha256.hex(bytes);
+          flipSigns(ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN));
+          index = index.replace(before, Sha256.hex(bytes));
+        }
+        Files.write(copy, bytes);
+      }
+    }
+    Files.writeString(wrong.resolve("calibration.json"), index);
+    return wrong;
+  }
+
+  private static void flipSigns(ByteBuffer hessian) {
+    int first = Math.toIntExact(Long.BYTES + hessian.getLong(0));
+    int count = (hessian.capacity() - first) / Float.BYTES;
+    int n = (int) Math.sqrt(count);
+    for (int i = 0; i < n; i++) {
+      for (int j = 0; j < n; j++) {
+        int at = first + Float.BYTES * (i * n + j);
+        if ((i % 3 == 0) != (j % 3 == 0)) {
+          hessian.putFloat(at, -hessian.getFloat(at));
+        }
+      }
+    }
+  }
+
+  @Test
   void aFinishedConversionIsFoundFinished() throws IOException {
     assertThat(convert("int8-smooth", "out", "--calibration", table.toString()).exit()).isZero();
     Map<String, String> before = digests(folder.resolve("out"));
@@ -225,12 +301,15 @@ class CalibratedConvertTest {
   }
 
   @Test
-  void aSmoothedResultIsHeldToItsTextNotToEachWeight() {
+  void everyWeightOfASmoothedResultIsHeldToItsBound() {
     assertThat(convert("int8-smooth", "out", "--calibration", table.toString()).exit()).isZero();
     Program.Result result =
         Program.run(
             "verify", folder.resolve("out").toString(), "--against", MODEL, "--weights-only");
+    assertThat(result.exit()).as(result.out() + result.err()).isZero();
     assertThat(result.err()).contains("the manifest says that the result is smoothed");
-    assertThat(result.out()).doesNotContain("weight SQNR   ");
+    assertThat(result.out())
+        .contains("weight SQNR   ")
+        .contains("compared with the source's times the factors");
   }
 }

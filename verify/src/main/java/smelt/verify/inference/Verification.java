@@ -5,11 +5,14 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.Set;
 import java.util.function.Function;
 import java.util.function.ToLongFunction;
+import java.util.stream.Collectors;
 import smelt.calibrate.math.Compute;
 import smelt.calibrate.model.Activations;
 import smelt.calibrate.model.ModelSpec;
+import smelt.calibrate.smooth.Pair;
 import smelt.formats.BadInputException;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.checkpoint.Weight;
@@ -25,6 +28,7 @@ import smelt.verify.quality.QualityReport;
 import smelt.verify.quality.TensorScore;
 import smelt.verify.quality.Units;
 import smelt.verify.quality.Verdict;
+import smelt.verify.tensors.ComparedModels;
 import smelt.verify.tensors.TensorComparison;
 
 /// Verifies a result against its source: every weight decoded, then both models on real text, then
@@ -39,20 +43,33 @@ public final class Verification {
   /// @param stored bytes of a weight where it lies, which may be fewer than it is read as
   /// @param changes what whoever read a form that is no checkpoint has found to differ from the
   ///   source beside the weights, in words
+  /// @param smoothed pairs between whose weights factors have passed, as its manifest says
   public record Model(
       ModelSource source,
       Checkpoint checkpoint,
       Optional<Activations> rounding,
       ToLongFunction<Weight> stored,
-      List<String> changes) {
+      List<String> changes,
+      Set<Pair.Kind> smoothed) {
 
     public Model {
       changes = List.copyOf(changes);
+      smoothed = Set.copyOf(smoothed);
     }
 
     /// A model that is served as its checkpoint declares.
+    public Model(ModelSource source, Checkpoint checkpoint, Set<Pair.Kind> smoothed) {
+      this(source, checkpoint, Optional.empty(), Weight::bytes, List.of(), smoothed);
+    }
+
+    /// The same without smoothed pairs.
     public Model(ModelSource source, Checkpoint checkpoint) {
-      this(source, checkpoint, Optional.empty(), Weight::bytes, List.of());
+      this(source, checkpoint, Set.of());
+    }
+
+    /// This one as the result of another.
+    public ComparedModels madeFrom(Model origin) {
+      return new ComparedModels(origin.checkpoint, origin.source, checkpoint, source, smoothed);
     }
 
     long bytes() {
@@ -216,7 +233,24 @@ public final class Verification {
             .orElseGet(() -> ProfileChoice.of(result.checkpoint(), tensors, activations));
     Bounds all = request.bounds().apply(profile);
     Bounds bounds = request.sequences().isEmpty() ? all.onlyWeights() : all;
+    noteSmoothed();
     return new Judging(profile, bounds, tensors, changes);
+  }
+
+  private void noteSmoothed() {
+    if (!result.smoothed().isEmpty()) {
+      String kinds =
+          result.smoothed().stream()
+              .sorted()
+              .map(Pair.Kind::label)
+              .collect(Collectors.joining(", "));
+      notes.add(
+          "The result is smoothed ("
+              + kinds
+              + "): its weights were compared with the source's times"
+              + " the factors, powers of two, that both models show. What they compute is compared"
+              + " with the source as it is.");
+    }
   }
 
   /// How the result's runtime rounds. What cannot be simulated is refused here, before a weight is
@@ -261,10 +295,7 @@ public final class Verification {
   private TensorComparison.Result compareTensors() throws IOException {
     TensorComparison.Result found =
         TensorComparison.run(
-            source.checkpoint(),
-            source.source(),
-            result.checkpoint(),
-            result.source(),
+            result.madeFrom(source),
             tools.codec(),
             plan.threads(),
             Math.max(plan.tensorBytes(), 1),

@@ -3,6 +3,7 @@ package smelt.verify.inference;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalLong;
+import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.stream.Stream;
@@ -12,6 +13,7 @@ import smelt.calibrate.math.Matrix;
 import smelt.calibrate.model.Attention;
 import smelt.calibrate.model.ModelSpec;
 import smelt.calibrate.model.ReferenceModel;
+import smelt.calibrate.smooth.Pair;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.verify.quality.Looks;
 import smelt.verify.tensors.TensorComparison;
@@ -23,14 +25,14 @@ import smelt.verify.tensors.TensorComparison;
 /// | part | bytes |
 /// |---|---|
 /// | program | the Java machine with the code in use |
-/// | names | both checkpoints' weights on the heap, with the scores of the tensor check |
+/// | names | both checkpoints' weights on the heap, with the scores of the tensor check, and the pairs of a smoothed result |
 /// | scores | the scored tokens of all rounds on the heap |
 /// | limits | sums of each layer for each sequence of all rounds on the heap, 96 bytes |
 /// | hidden | of a round: hidden states of both paths, `4 * hidden * 4 S` |
 /// | logits | of a round: `4 * 3 S` for each row of the vocabulary at once |
 /// | sums | of a round: sums over the vocabulary, routings, lists of tokens |
 /// | scratch | of both reference models, and of the operations on matrices |
-/// | tensors | buffers of the tensor check, which comes first; the C library may keep what it gets back |
+/// | tensors | buffers of the tensor check and the factors of smoothed pairs, which comes first; the C library may keep what it gets back |
 /// | reserve | 6 % of all that, for what the Java machine and the C library take at their own time |
 ///
 /// @param sequencesOfRound sequences that go through the models together, but for the last round
@@ -64,6 +66,10 @@ public record VerifyPlan(
   /// much again as is live.
   static final long BYTES_PER_WEIGHT = 2_400;
 
+  /// What a weight of a smoothed result takes on the heap beside that: the pairs that it is of, and
+  /// what of it their factors go to. An estimate from the sizes of the objects.
+  static final long BYTES_PER_SMOOTHED_WEIGHT = 600;
+
   /// What a scored token takes on the heap: its columns in the round and in all rounds, copies that
   /// statistics make.
   static final long BYTES_PER_SCORE = 400;
@@ -82,16 +88,30 @@ public record VerifyPlan(
   /// @param compute what both models will be run with
   /// @param extra bytes that the caller's own parts take, such as a tokenizer
   /// @param looks when the text may be judged
+  /// @param smoothed pairs between whose weights factors have passed
   public record Work(
       Checkpoint source,
       Checkpoint result,
       List<Integer> lengths,
       Compute compute,
       long extra,
-      Looks looks) {
+      Looks looks,
+      Set<Pair.Kind> smoothed) {
 
     public Work {
       lengths = List.copyOf(lengths);
+      smoothed = Set.copyOf(smoothed);
+    }
+
+    /// Of a result that is not smoothed.
+    public Work(
+        Checkpoint source,
+        Checkpoint result,
+        List<Integer> lengths,
+        Compute compute,
+        long extra,
+        Looks looks) {
+      this(source, result, lengths, compute, extra, looks, Set.of());
     }
 
     /// Judged once, at the end.
@@ -212,7 +232,11 @@ public record VerifyPlan(
     SortedMap<String, Long> parts = new TreeMap<>();
     long weights = (long) work.source().weights().size() + work.result().weights().size();
     parts.put("program", program + work.extra());
-    parts.put("names", BYTES_PER_WEIGHT * weights);
+    long pairs =
+        work.smoothed().isEmpty()
+            ? 0
+            : BYTES_PER_SMOOTHED_WEIGHT * (long) work.source().weights().size();
+    parts.put("names", BYTES_PER_WEIGHT * weights + pairs);
     return parts;
   }
 
@@ -222,7 +246,8 @@ public record VerifyPlan(
   }
 
   private static long tensorBytes(Work work) {
-    return TensorComparison.memoryBytes(work.source(), work.result(), work.compute().threads());
+    return TensorComparison.memoryBytes(
+        work.source(), work.result(), work.smoothed(), work.compute().threads());
   }
 
   /// Bytes that operations on matrices keep.

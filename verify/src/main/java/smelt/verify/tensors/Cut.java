@@ -5,9 +5,9 @@ import smelt.formats.codec.Encoding;
 
 /// How a tensor is cut into pieces that are read and compared at once.
 ///
-/// Where both sides are plain numbers, rows mean nothing, and the tensor is one run of elements,
-/// cut anywhere. Otherwise it is cut between rows. The cut depends on the tensor alone, so sums
-/// over pieces do not depend on threads or memory.
+/// Where both sides are plain numbers without factors, rows mean nothing, and the tensor is one run
+/// of elements, cut anywhere. Otherwise it is cut between rows. The cut depends on the tensor
+/// alone, so sums over pieces do not depend on threads or memory.
 ///
 /// @param rows rows of the tensor as it is cut; a run of elements has rows of one element
 /// @param cols elements of a row
@@ -18,9 +18,11 @@ record Cut(long rows, long cols, long rowsPerPiece, boolean run) {
   /// Elements of a piece, unless one row has more.
   static final long ELEMENTS = 1 << 20;
 
-  static Cut of(Pairing.Pair pair) {
+  /// @param touched whether rows and columns mean something, since they have factors
+  static Cut of(Pairing.Pair pair, boolean touched) {
     Shape shape = pair.result().shape();
-    if (isPlain(pair.source().encoding()) && isPlain(pair.result().encoding())) {
+    boolean plain = isPlain(pair.source().encoding()) && isPlain(pair.result().encoding());
+    if (plain && !(touched && shape.rank() == 2)) {
       return new Cut(shape.elements(), 1, ELEMENTS, true);
     }
     long cols = shape.dim(1);

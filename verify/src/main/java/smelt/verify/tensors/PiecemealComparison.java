@@ -8,9 +8,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.codec.Kernels;
-import smelt.formats.source.ModelSource;
 import smelt.verify.quality.TensorScore;
 
 /// Compares the weights of a result with the source's a few at a time, as they are written. In the
@@ -19,12 +17,12 @@ import smelt.verify.quality.TensorScore;
 /// For one thread.
 public final class PiecemealComparison {
 
-  private final ModelSource sourceModel;
-  private final ModelSource resultModel;
+  private final ComparedModels models;
   private final Kernels kernels;
   private final int threads;
   private final long memoryBytes;
   private final Pairing pairing;
+  private final SmoothedPairs smoothed;
   private final Map<String, Integer> places = new HashMap<>();
   private final TensorScore[] scores;
 
@@ -32,19 +30,13 @@ public final class PiecemealComparison {
   /// @throws smelt.formats.BadInputException naming every weight whose shape differs
   /// @throws smelt.formats.UnsupportedException for an encoding that cannot be decoded
   public PiecemealComparison(
-      Checkpoint source,
-      ModelSource sourceModel,
-      Checkpoint result,
-      ModelSource resultModel,
-      Kernels kernels,
-      int threads,
-      long memoryBytes) {
-    this.sourceModel = sourceModel;
-    this.resultModel = resultModel;
+      ComparedModels models, Kernels kernels, int threads, long memoryBytes) {
+    this.models = models;
     this.kernels = kernels;
     this.threads = threads;
     this.memoryBytes = memoryBytes;
-    pairing = Pairing.of(source, result);
+    pairing = Pairing.of(models.source(), models.result());
+    smoothed = SmoothedPairs.of(models.source(), models.smoothed(), pairing.pairs());
     scores = new TensorScore[pairing.pairs().size()];
     for (int i = 0; i < scores.length; i++) {
       places.put(pairing.pairs().get(i).result().name(), i);
@@ -53,7 +45,8 @@ public final class PiecemealComparison {
 
   /// Compares those of some weights that are in both models.
   ///
-  /// @param names of weights that the result has by now
+  /// @param names of weights that the result has by now, each once in all; of a smoothed pair the
+  ///   first producer with the first of them or before
   public void compare(Collection<String> names) throws IOException {
     List<Integer> wanted =
         names.stream().map(places::get).filter(Objects::nonNull).sorted().toList();
@@ -63,8 +56,7 @@ public final class PiecemealComparison {
     List<Pairing.Pair> pairs = new ArrayList<>();
     wanted.forEach(place -> pairs.add(pairing.pairs().get(place)));
     List<TensorScore> found =
-        TensorComparison.scores(
-            pairs, sourceModel, resultModel, kernels, threads, memoryBytes, _ -> {});
+        TensorComparison.scores(pairs, smoothed, models, kernels, threads, memoryBytes, _ -> {});
     for (int i = 0; i < found.size(); i++) {
       scores[wanted.get(i)] = found.get(i);
     }

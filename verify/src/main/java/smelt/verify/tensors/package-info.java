@@ -2,5 +2,6 @@
 /// pass over both.
 ///
 /// `Pairing` finds what belongs together, `Side` reads rows of either, `Deviation` sums what
-/// differs, `TensorComparison` runs it on all cores.
+/// differs, `TensorComparison` runs it on all cores. `SmoothedPairs` knows between which weights
+/// factors have passed, `SourceFactors` tells them and puts them into the source's numbers.
 package smelt.verify.tensors;

@@ -33,9 +33,10 @@ class PiecemealComparisonTest {
       Checkpoint source = Checkpoint.open(from);
       Checkpoint result = Checkpoint.open(to);
       TensorComparison.Result whole =
-          TensorComparison.run(source, from, result, to, kernels, 2, MEMORY, _ -> {});
+          TensorComparison.run(
+              new ComparedModels(source, from, result, to), kernels, 2, MEMORY, _ -> {});
       PiecemealComparison pieces =
-          new PiecemealComparison(source, from, result, to, kernels, 2, MEMORY);
+          new PiecemealComparison(new ComparedModels(source, from, result, to), kernels, 2, MEMORY);
       List<String> names = new ArrayList<>(source.weights().stream().map(Weight::name).toList());
       Collections.shuffle(names, new Random(5));
       pieces.compare(List.of("no.such.weight"));
@@ -51,7 +52,8 @@ class PiecemealComparisonTest {
     try (ModelSource from = ModelSources.open(sample("tiny-deepseek-v3"))) {
       Checkpoint source = Checkpoint.open(from);
       PiecemealComparison pieces =
-          new PiecemealComparison(source, from, source, from, KernelSet.choose("auto"), 1, MEMORY);
+          new PiecemealComparison(
+              new ComparedModels(source, from, source, from), KernelSet.choose("auto"), 1, MEMORY);
       pieces.compare(source.weights().stream().skip(1).map(Weight::name).toList());
       assertThatThrownBy(pieces::result)
           .isInstanceOf(IllegalStateException.class)

@@ -10,6 +10,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Function;
 import java.util.stream.Collectors;
@@ -65,10 +66,7 @@ class TensorComparisonTest {
     try (ModelSource a = ModelSources.open(source);
         ModelSource b = ModelSources.open(result)) {
       return TensorComparison.run(
-          Checkpoint.open(a),
-          a,
-          Checkpoint.open(b),
-          b,
+          new ComparedModels(Checkpoint.open(a), a, Checkpoint.open(b), b),
           KernelSet.choose(kernels),
           threads,
           PLENTY,
@@ -354,18 +352,28 @@ class TensorComparisonTest {
     Checkpoint to = Checkpoint.open(ModelSources.open(result));
     CountingModelSource a = new CountingModelSource(ModelSources.open(source));
     CountingModelSource b = new CountingModelSource(ModelSources.open(result));
-    long memory = TensorComparison.memoryBytes(from, to, 1);
+    long memory = TensorComparison.memoryBytes(from, to, Set.of(), 1);
     AtomicLong progress = new AtomicLong();
-    TensorComparison.run(from, a, to, b, KernelSet.choose("auto"), 8, memory, progress::addAndGet);
+    TensorComparison.run(
+        new ComparedModels(from, a, to, b),
+        KernelSet.choose("auto"),
+        8,
+        memory,
+        progress::addAndGet);
     long read = a.bytesRead() + b.bytesRead();
     assertThat(progress).hasValue(read);
     assertThat(read).isBetween(TensorComparison.bytes(from, to), from.tensorBytes() * 2);
     assertThat(read - TensorComparison.bytes(from, to)).isLessThan(1000);
     assertThat(memory)
         .isLessThan(4L << 20)
-        .isEqualTo(TensorComparison.memoryBytes(from, to, 3) / 3);
+        .isEqualTo(TensorComparison.memoryBytes(from, to, Set.of(), 3) / 3);
     assertThatThrownBy(() ->
-            TensorComparison.run(from, a, to, b, KernelSet.choose("auto"), 1, memory - 1, _ -> {}))
+            TensorComparison.run(
+                new ComparedModels(from, a, to, b),
+                KernelSet.choose("auto"),
+                1,
+                memory - 1,
+                _ -> {}))
         .isInstanceOf(BadInputException.class)
         .hasMessageContaining(memory + " bytes for one thread");
   }
@@ -377,10 +385,7 @@ class TensorComparisonTest {
     CountingModelSource broken = new CountingModelSource(ModelSources.open(source), 500_000);
     assertThatThrownBy(() ->
             TensorComparison.run(
-                from,
-                broken,
-                from,
-                ModelSources.open(source),
+                new ComparedModels(from, broken, from, ModelSources.open(source)),
                 KernelSet.choose("auto"),
                 2,
                 PLENTY,
