@@ -11,22 +11,21 @@ import smelt.calibrate.math.Matrix;
 /// For thread by thread use, as [RowSolver].
 public final class OutputRescale {
 
+  /// What sums round away, relative: less is no gain.
+  private static final double LEAST = 1e-6;
+
   private final RowGrid grid;
   private final int cols;
   private final Outputs outputs;
 
   /// @param moments of the tokens that scales are to fit, not those that they are judged by
   /// @param memory `bytes` of it
-  /// @throws IllegalArgumentException if rows have more than one scale, or of the moments only half
-  ///   is there
+  /// @throws IllegalArgumentException if rows have more than one scale
   public OutputRescale(
       SolveKernels kernels, RowGrid grid, Moments moments, int cols, SegmentAllocator memory) {
     if (grid.groups(cols) != 1) {
       throw new IllegalArgumentException(
           "rows of " + cols + " weights in groups of " + grid.group() + ", not one scale a row");
-    }
-    if (moments instanceof Moments.Blocks) {
-      throw new IllegalArgumentException("scales are fitted with whole second moments");
     }
     this.grid = grid;
     this.cols = cols;
@@ -52,8 +51,18 @@ public final class OutputRescale {
       }
       outputs.multiply(count);
       Matrix some = weights.rows(first, count);
+      double[] withWeights = new double[count];
+      double[] withItself = new double[count];
       for (int r = 0; r < count; r++) {
-        changed += refit(outputs.dot(r, some), outputs.square(r), scales, first + r) ? 1 : 0;
+        withWeights[r] = outputs.dot(r, some);
+        withItself[r] = outputs.square(r);
+        outputs.takeWeights(r, some);
+      }
+      outputs.multiply(count);
+      for (int r = 0; r < count; r++) {
+        long row = first + r;
+        withWeights[r] += outputs.dotValues(r, codes, row * cols, scales, Float.BYTES * row);
+        changed += refit(withWeights[r] / 2, withItself[r], scales, row) ? 1 : 0;
       }
     }
     return changed;
@@ -66,6 +75,7 @@ public final class OutputRescale {
     boolean gains =
         fitted >= Float.MIN_NORMAL
             && fitted <= Float.MAX_VALUE
+            && Math.abs(scale - wanted) > LEAST * scale
             && Math.abs(fitted - wanted) < Math.abs(scale - wanted);
     if (gains) {
       scales.set(F32, Float.BYTES * row, fitted);

@@ -11,8 +11,9 @@ import smelt.calibrate.math.Matrix;
 /// second moments are chains of F32 multiply-adds in the order of the channels, those of a row F64
 /// in the same order: what a row gives depends on nothing but the row.
 ///
-/// From [Moments.Blocks] only [#square] can be had: there a product has what lies above the
-/// diagonal twice, for what lies below it.
+/// With [Moments.Blocks] a product has what lies above the diagonal twice, for what lies below it: a
+/// square is the same, and what two rows come to together is the mean of one with the product of the
+/// other, and the other way round.
 final class Outputs {
 
   /// Rows that go together.
@@ -63,6 +64,12 @@ final class Outputs {
       float error = Math.fma(-scale, codes.get(JAVA_BYTE, codesOffset + c), weight);
       rows.set(F32, place(r, c), error);
     }
+  }
+
+  /// Takes the weights of a row.
+  void takeWeights(int r, Matrix weights) {
+    MemorySegment.copy(
+        weights.data(), weights.at(r, 0), rows, place(r, 0), Math.multiplyExact(cols, Float.BYTES));
   }
 
   private long place(int r, int c) {
@@ -136,6 +143,17 @@ final class Outputs {
     double sum = 0;
     for (int c = 0; c < cols; c++) {
       sum += (double) rows.get(F32, place(r, c)) * products.get(F32, place(r, c));
+    }
+    return sum;
+  }
+
+  /// The sum of what the codes of a row stand for times the product of what was taken.
+  double dotValues(int r, MemorySegment codes, long codesOffset, MemorySegment scales, long at) {
+    double sum = 0;
+    for (int c = 0; c < cols; c++) {
+      float scale = scales.get(F32, at + (long) Float.BYTES * (c / grid.group()));
+      float value = codes.get(JAVA_BYTE, codesOffset + c) * scale;
+      sum += (double) value * products.get(F32, place(r, c));
     }
     return sum;
   }

@@ -3,6 +3,7 @@ package smelt.calibrate.solve;
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -169,8 +170,25 @@ class GuardsTest {
           .isCloseTo(all.plainError(), org.assertj.core.data.Percentage.withPercentage(1e-3));
       assertThat(kept.solvedError())
           .isCloseTo(all.solvedError(), org.assertj.core.data.Percentage.withPercentage(1e-3));
-      assertThatThrownBy(() -> new OutputRescale(kernels, GRID, half, COLS, on.arena))
-          .hasMessageContaining("whole second moments");
+    }
+  }
+
+  @Test
+  void fitsScalesByHalfOfTheMomentsAsByAll() {
+    try (Arena arena = Arena.ofShared()) {
+      Case one = new Case(arena);
+      Case other = new Case(arena);
+      solve(one, new Method.Rounding());
+      solve(other, new Method.Rounding());
+      Moments half = Moments.Blocks.of(other.moments, arena);
+      new OutputRescale(kernels, GRID, new Moments.Full(one.moments), COLS, arena)
+          .apply(one.weights, one.codes, one.scales);
+      new OutputRescale(kernels, GRID, half, COLS, arena)
+          .apply(other.weights, other.codes, other.scales);
+      for (int r = 0; r < ROWS; r++) {
+        float scale = one.scales.get(Matrix.F32, 4L * r);
+        assertThat(other.scales.get(Matrix.F32, 4L * r)).isCloseTo(scale, within(scale * 1e-5f));
+      }
     }
   }
 

@@ -103,8 +103,8 @@ final class CalibrationOption {
       HessianChoice wanted =
           switch (solver) {
             case ROUNDING, WEIGHTED -> HessianChoice.NONE;
-            case GPTQ_POOL -> HessianChoice.POOL;
-            case GPTQ -> HessianChoice.ALL;
+            case GPTQ_POOL, GPTQ_POOL_RESCALE -> HessianChoice.POOL;
+            case GPTQ, GPTQ_RESCALE -> HessianChoice.ALL;
           };
       if (found.compareTo(wanted) < 0) {
         throw new BadInputException(

@@ -108,6 +108,9 @@ final class CalibratedReader {
       refuse(
           fields, "solver", target, "it has no scale for each row or group that could be chosen");
     }
+    if (target == Target.CT_W4A16 || target == Target.RAWINT4) {
+      noFittedScales(fields, target);
+    }
     if (rule == ExpertPacker.Rule.UPSTREAM) {
       refuse(fields, "solver", target, "the rule 'upstream' says what codes and scales are");
     }
@@ -132,6 +135,28 @@ final class CalibratedReader {
     if (target.kind() != Target.Kind.GGUF) {
       refuse(fields, "importance", target, "only blocks of gguf are chosen so; take a solver");
     }
+  }
+
+  /// A solver that fits scales has one a row to fit; in groups with BF16 scales the factor, within
+  /// a percent of 1, is lost in their rounding.
+  private void noFittedScales(Fields fields, Target target) {
+    Stream<YamlNode.Scalar> named =
+        switch (fields.node("solver").orElse(null)) {
+          case YamlNode.Scalar one -> Stream.of(one);
+          case YamlNode.Mapping map ->
+              map.entries().stream()
+                  .map(YamlNode.Entry::value)
+                  .filter(YamlNode.Scalar.class::isInstance)
+                  .map(YamlNode.Scalar.class::cast);
+          case null, default -> Stream.empty();
+        };
+    named
+        .filter(name -> Solver.of(name.text()).filter(Solver::rescales).isPresent())
+        .forEach(name -> mistakes.add(
+            name.line(),
+            "solver: " + name.text() + " for " + target.label(),
+            "a target with one scale for each row",
+            "write '" + name.text().replace("-rescale", "") + "'"));
   }
 
   /// What is no expert stays in the checkpoint that is served beside them.

@@ -14,8 +14,12 @@ public enum Solver {
   /// GPTQ with the second moments that all experts of a layer share; with a linear's own where
   /// there is nothing to share.
   GPTQ_POOL,
+  /// The same, and then the one scale of each row fitted to the output.
+  GPTQ_POOL_RESCALE,
   /// GPTQ with an expert's own second moments, shrunk towards those of the layer.
-  GPTQ;
+  GPTQ,
+  /// The same, and then the one scale of each row fitted to the output.
+  GPTQ_RESCALE;
 
   /// The name in recipes, such as `gptq-pool`.
   public String label() {
@@ -30,8 +34,13 @@ public enum Solver {
     return Arrays.stream(values()).map(Solver::label).toList();
   }
 
+  /// Whether it fits scales to the output at the end.
+  public boolean rescales() {
+    return this == GPTQ_POOL_RESCALE || this == GPTQ_RESCALE;
+  }
+
   /// Whether it needs second moments, which a calibration may lack.
   public boolean needsHessian() {
-    return this == GPTQ_POOL || this == GPTQ;
+    return compareTo(GPTQ_POOL) >= 0;
   }
 }

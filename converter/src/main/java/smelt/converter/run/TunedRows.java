@@ -9,6 +9,7 @@ import java.util.Optional;
 import smelt.calibrate.math.Matrix;
 import smelt.calibrate.smooth.FoldedRows;
 import smelt.calibrate.solve.NeverWorse;
+import smelt.calibrate.solve.OutputRescale;
 import smelt.calibrate.solve.RowGrid;
 import smelt.calibrate.solve.RowGrid.ScaleType;
 import smelt.calibrate.solve.RowSolver;
@@ -59,8 +60,8 @@ final class TunedRows {
     long folded =
         calibrated.smooth().isEmpty() ? 0 : Math.multiplyExact(elements, (long) Float.BYTES);
     Optional<RowGrid> grid = grid(output, tile.cols());
-    boolean solved = grid.isPresent() && calibrated.solver(job.weight()) != Solver.ROUNDING;
-    if (!solved) {
+    Solver chosen = calibrated.solver(job.weight());
+    if (grid.isEmpty() || chosen == Solver.ROUNDING) {
       return folded;
     }
     long scales =
@@ -68,6 +69,9 @@ final class TunedRows {
     int cols = Math.toIntExact(tile.cols());
     long solver =
         Math.addExact(RowSolver.mostBytes(grid.get(), cols), NeverWorse.bytes(grid.get(), cols));
+    if (chosen.rescales()) {
+      solver = Math.addExact(solver, OutputRescale.bytes(cols));
+    }
     return Math.max(folded, chunkBytes(tile.cols()) + aligned(scales) + elements + solver);
   }
 
@@ -143,6 +147,7 @@ final class TunedRows {
     TileDecoder decoder = new TileDecoder(kernels, in, scratch, 0);
     try (Arena arena = Arena.ofConfined()) {
       RowSolver solver = new RowSolver(kernels, grid, held.method(), cols, arena);
+      Optional<OutputRescale> rescale = held.rescale(grid, cols, arena);
       Optional<NeverWorse> guard = held.guard(grid, cols, arena);
       long plain = 0;
       for (long row = 0; row < in.rows(); row += CHUNK) {
@@ -155,6 +160,7 @@ final class TunedRows {
         MemorySegment someScales =
             scales.asSlice(row * groups * Float.BYTES, rows * groups * Float.BYTES);
         solver.solve(weights, someCodes, someScales);
+        rescale.ifPresent(fit -> fit.apply(weights, someCodes, someScales));
         if (guard.isPresent()) {
           plain += guard.get().keepBetter(weights, someCodes, someScales).plainRows().size();
         }

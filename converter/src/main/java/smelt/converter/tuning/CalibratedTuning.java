@@ -7,6 +7,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Predicate;
 import smelt.calibrate.math.Compute;
 import smelt.calibrate.model.ModelSpec;
 import smelt.calibrate.observe.InputStats;
@@ -17,6 +18,7 @@ import smelt.calibrate.solve.HessianFactor;
 import smelt.calibrate.solve.Method;
 import smelt.calibrate.solve.Moments;
 import smelt.calibrate.solve.NeverWorse;
+import smelt.calibrate.solve.OutputRescale;
 import smelt.calibrate.solve.RowGrid;
 import smelt.calibrate.solve.SolveKernels;
 import smelt.converter.gguf.Slab;
@@ -46,6 +48,7 @@ public final class CalibratedTuning implements Tuning {
   private final Statistics table;
   private final int layers;
   private final Shelf<Factors.Key, HessianFactor> factors;
+  private final Shelf<Factors.Key, Moments> fitted;
   private final HeldOutMoments heldOut;
   private final Tools tools;
   private final List<Optional<Foldings>> foldings = new ArrayList<>();
@@ -69,6 +72,7 @@ public final class CalibratedTuning implements Tuning {
     layers = ModelSpec.of(checkpoint).layerCount();
     int threads = tools.compute().threads();
     factors = Factors.of(table, tools.compute(), tools.solve(), kept(plan, threads));
+    fitted = Factors.moments(table, tools.compute(), tools.solve(), kept(plan, threads));
     heldOut = new HeldOutMoments(table, threads + 1);
     Map<String, Job> jobs = new HashMap<>();
     for (Unit unit : plan.units()) {
@@ -93,23 +97,27 @@ public final class CalibratedTuning implements Tuning {
         bytes = Math.addExact(bytes, Foldings.bytes(checkpoint, calibrated.smooth(), threads));
       }
     }
-    long columns = solvedColumns(plan);
+    long columns = columns(plan, Solver::needsHessian);
     if (columns == 0) {
       return bytes;
     }
     long moments =
         Factors.bytes(columns, kept(plan, threads)) + HeldOutMoments.bytes(columns, threads + 1);
+    long fitted = columns(plan, Solver::rescales);
+    if (fitted > 0) {
+      moments = Math.addExact(moments, Factors.momentsBytes(fitted, kept(plan, threads)));
+    }
     return Math.addExact(bytes, moments);
   }
 
-  /// Columns of the widest weight that needs second moments.
-  private static long solvedColumns(Plan plan) {
+  /// Columns of the widest weight with such a solver, 0 if there is none.
+  private static long columns(Plan plan, Predicate<Solver> wanted) {
     long columns = 0;
     for (Unit unit : plan.units()) {
       for (Job job : unit.jobs()) {
         for (Job.Output output : job.outputs()) {
           Calibrated calibrated = plan.targets().get(output.target()).spec().calibrated();
-          if (job.isRounded(output.target()) && calibrated.solver(job.weight()).needsHessian()) {
+          if (job.isRounded(output.target()) && wanted.test(calibrated.solver(job.weight()))) {
             columns = Math.max(columns, job.weight().shape().dim(1));
           }
         }
@@ -173,28 +181,33 @@ public final class CalibratedTuning implements Tuning {
     return switch (solver) {
       case ROUNDING -> Optional.empty();
       case WEIGHTED -> weighted(site.get());
-      case GPTQ_POOL -> gptq(new Factors.Key(pool(site.get()), false), site.get());
-      case GPTQ ->
-          gptq(new Factors.Key(site.get(), site.get() instanceof Site.ExpertInput), site.get());
+      case GPTQ_POOL, GPTQ_POOL_RESCALE ->
+          gptq(new Factors.Key(pool(site.get()), false), site.get(), solver.rescales());
+      case GPTQ, GPTQ_RESCALE -> {
+        Factors.Key key =
+            new Factors.Key(site.get(), site.get() instanceof Site.ExpertInput);
+        yield gptq(key, site.get(), solver.rescales());
+      }
     };
   }
 
-  private Optional<Held> gptq(Factors.Key key, Site site) throws IOException {
-    Optional<Shelf<Factors.Key, HessianFactor>.Use> factor = factors.take(key);
-    return factor.isPresent() ? Optional.of(gptq(factor.get(), site)) : weighted(site);
-  }
-
-  private Held gptq(Shelf<Factors.Key, HessianFactor>.Use factor, Site site) throws IOException {
+  private Optional<Held> gptq(Factors.Key key, Site site, boolean rescale) throws IOException {
+    WithFactor held = new WithFactor(tools);
     boolean complete = false;
     try {
-      Held held = new WithFactor(tools, factor, heldOut.ofAllPairs(site));
-      complete = true;
-      return held;
+      held.factor = factors.take(key);
+      if (held.factor.isPresent()) {
+        held.fitted = rescale ? fitted.take(key) : Optional.empty();
+        held.judging = heldOut.ofAllPairs(site);
+        complete = true;
+        return Optional.of(held);
+      }
     } finally {
       if (!complete) {
-        factor.close();
+        held.close();
       }
     }
+    return weighted(site);
   }
 
   private Optional<Held> weighted(Site site) throws IOException {
@@ -236,11 +249,17 @@ public final class CalibratedTuning implements Tuning {
   @Override
   public void close() {
     factors.close();
+    fitted.close();
     heldOut.close();
   }
 
   /// A method that holds nothing.
   private record Kept(Tools tools, Method method, Optional<Moments> judging) implements Held {
+    @Override
+    public Optional<OutputRescale> rescale(RowGrid grid, int cols, SegmentAllocator memory) {
+      return Optional.empty();
+    }
+
     @Override
     public Optional<NeverWorse> guard(RowGrid grid, int cols, SegmentAllocator memory) {
       return judging.map(moments -> tools.guard(grid, moments, cols, memory));
@@ -250,14 +269,25 @@ public final class CalibratedTuning implements Tuning {
     public void close() {}
   }
 
-  private record WithFactor(
-      Tools tools,
-      Shelf<Factors.Key, HessianFactor>.Use factor,
-      Optional<HeldOutMoments.Held> judging)
-      implements Held {
+  /// GPTQ, with the matrices that it uses; any that is there is given back at the end.
+  private static final class WithFactor implements Held {
+    private final Tools tools;
+    private Optional<Shelf<Factors.Key, HessianFactor>.Use> factor = Optional.empty();
+    private Optional<Shelf<Factors.Key, Moments>.Use> fitted = Optional.empty();
+    private Optional<HeldOutMoments.Held> judging = Optional.empty();
+
+    WithFactor(Tools tools) {
+      this.tools = tools;
+    }
+
     @Override
     public Method method() {
-      return new Method.Gptq(factor.value());
+      return new Method.Gptq(factor.orElseThrow().value());
+    }
+
+    @Override
+    public Optional<OutputRescale> rescale(RowGrid grid, int cols, SegmentAllocator memory) {
+      return fitted.map(use -> new OutputRescale(tools.solve(), grid, use.value(), cols, memory));
     }
 
     @Override
@@ -268,7 +298,8 @@ public final class CalibratedTuning implements Tuning {
     @Override
     public void close() {
       judging.ifPresent(HeldOutMoments.Held::close);
-      factor.close();
+      fitted.ifPresent(Shelf.Use::close);
+      factor.ifPresent(Shelf.Use::close);
     }
   }
 }

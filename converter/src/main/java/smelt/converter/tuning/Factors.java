@@ -10,6 +10,7 @@ import smelt.calibrate.observe.Site;
 import smelt.calibrate.solve.ColumnOrder;
 import smelt.calibrate.solve.Damping;
 import smelt.calibrate.solve.HessianFactor;
+import smelt.calibrate.solve.Moments;
 import smelt.calibrate.solve.Shrinkage;
 import smelt.calibrate.solve.SolveKernels;
 
@@ -48,6 +49,28 @@ final class Factors {
     return Math.addExact(
         Math.multiplyExact((long) most, HessianFactor.bytes(columns)),
         HessianFactor.scratchBytes(columns) + 2 * Matrix.bytes(columns, columns));
+  }
+
+  /// The second moments themselves, which scales are fitted with.
+  ///
+  /// @param most matrices that are kept, at least one for each thread that asks
+  static Shelf<Key, Moments> moments(
+      Statistics table, Compute compute, SolveKernels kernels, int most) {
+    return new Shelf<>(most, new Factors(table, compute, kernels)::moments);
+  }
+
+  /// Bytes at most for second moments of up to `columns` columns: those that are kept, and what the
+  /// making of one takes.
+  static long momentsBytes(long columns, int most) {
+    return Math.addExact(
+        Math.multiplyExact((long) most, Moments.Blocks.bytes(columns)),
+        2 * Matrix.bytes(columns, columns));
+  }
+
+  private Optional<Moments> moments(Key key, Arena memory) throws IOException {
+    try (Arena meanwhile = Arena.ofShared()) {
+      return hessian(key, meanwhile).map(found -> Moments.Blocks.of(found.values(), memory));
+    }
   }
 
   private Optional<HessianFactor> make(Key key, Arena memory) throws IOException {

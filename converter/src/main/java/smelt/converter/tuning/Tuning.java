@@ -6,6 +6,7 @@ import java.util.Optional;
 import smelt.calibrate.smooth.FoldedRows;
 import smelt.calibrate.solve.Method;
 import smelt.calibrate.solve.NeverWorse;
+import smelt.calibrate.solve.OutputRescale;
 import smelt.calibrate.solve.RowGrid;
 import smelt.converter.plan.Job;
 import smelt.formats.checkpoint.Weight;
@@ -50,6 +51,12 @@ public interface Tuning extends AutoCloseable {
   interface Held extends AutoCloseable {
 
     Method method();
+
+    /// Fits the scale of each row to the output, where the recipe wants it. For one thread, until
+    /// this is closed.
+    ///
+    /// @param memory `OutputRescale.bytes(cols)` are taken from it
+    Optional<OutputRescale> rescale(RowGrid grid, int cols, SegmentAllocator memory);
 
     /// Holds the method's rows against plainly rounded ones, on tokens that the method has not
     /// seen; empty where there are none. For one thread, until this is closed.

@@ -90,7 +90,7 @@ class CalibratedConvertTest {
         "kt-amx-int4-gptq",
         "llamacpp-q4-importance",
         "{target: ct-w4a16, solver: gptq-pool}",
-        "{target: kt-amx-int4, form: tree, solver: gptq-pool}",
+        "{target: kt-amx-int4, form: tree, solver: gptq-pool-rescale}",
         "{target: kt-aocl-int8, smooth: up-down}",
       })
   void bytesDependNeitherOnThreadsNorOnKernels(String text) throws IOException {
@@ -165,6 +165,7 @@ class CalibratedConvertTest {
               - {target: int8-channel, activations: static}
               - {target: ct-int8, smooth: usual, solver: gptq}
               - {target: ct-w4a16, solver: gptw}
+              - {target: rawint4, solver: {routed_expert: gptq-rescale}}
             """);
     Program.Result result = convert(wrong.toString(), "out", "--calibration", table.toString());
     assertThat(result.exit()).isEqualTo(2);
@@ -174,7 +175,8 @@ class CalibratedConvertTest {
         .contains("'input-norm' for kt-amx-int8")
         .contains("activations for int8-channel")
         .contains("solver for ct-int8")
-        .contains("did you mean 'gptq'");
+        .contains("did you mean 'gptq'")
+        .contains("gptq-rescale for rawint4", "one scale for each row", "write 'gptq'");
   }
 
   @Test
