@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.regex.Pattern;
 import java.util.spi.ToolProvider;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -26,11 +27,18 @@ class LauncherTest {
   private static final Pattern TEST_ONLY =
       Pattern.compile("junit|assertj|byte-buddy|jmh|jazzer|opentest4j|apiguardian");
 
+  @TempDir static Path made;
   @TempDir Path folder;
   private Path checkout;
   private Path target;
 
   private record Result(int exit, String out, String err) {}
+
+  /// The jars as a build makes them.
+  @BeforeAll
+  static void packTheProgram() throws IOException {
+    program(Files.createDirectories(made.resolve("lib")));
+  }
 
   @BeforeEach
   void layOutACheckout() throws IOException {
@@ -51,16 +59,16 @@ class LauncherTest {
         """
         #!/bin/sh
         echo "$PWD $*" >>'%1$s/builds'
-        mkdir -p converter/target && cp -R '%1$s/made/.' converter/target
+        mkdir -p converter/target && cp -R '%2$s/.' converter/target
         """
-            .formatted(folder));
+            .formatted(folder, made));
     assertThat(mvn.toFile().setExecutable(true)).isTrue();
-    program(Files.createDirectories(folder.resolve("made/lib")));
   }
 
   @Test
   void buildsOnceAndAnswersFromAnyFolderAndThroughALink() throws Exception {
-    Result first = smelt(folder, checkout.resolve("smelt").toString(), "--version");
+    String smelt = checkout.resolve("smelt").toString();
+    Result first = smelt(folder, smelt, "--version");
     assertThat(first.err()).startsWith("smelt: building once").hasLineCount(1);
     assertThat(first.out()).isEqualTo("smelt " + Version.text() + "\n");
     assertThat(first.exit()).isZero();
@@ -72,20 +80,20 @@ class LauncherTest {
         .singleElement()
         .asString()
         .startsWith(checkout.toRealPath() + " ");
+    handsOnArgumentsAndExitCode(smelt);
+    kernelCommandsGetTheVectorModuleAndOthersNoWarning(smelt);
   }
 
-  @Test
-  void handsOnArgumentsAndExitCode() throws Exception {
-    Result result = smelt(folder, checkout.resolve("smelt").toString(), "recipes", "no such  one");
+  private void handsOnArgumentsAndExitCode(String smelt) throws Exception {
+    Result result = smelt(folder, smelt, "recipes", "no such  one");
     assertThat(result.exit()).isEqualTo(2);
     assertThat(result.err()).contains("recipe 'no such  one'");
   }
 
-  @Test
-  void kernelCommandsGetTheVectorModuleAndOthersNoWarning() throws Exception {
-    Result doctor = smelt(folder, checkout.resolve("smelt").toString(), "doctor", "--json");
+  private void kernelCommandsGetTheVectorModuleAndOthersNoWarning(String smelt) throws Exception {
+    Result doctor = smelt(folder, smelt, "doctor", "--json");
     assertThat(doctor.out()).contains("\"vector_module\" : true");
-    Result recipes = smelt(folder, checkout.resolve("smelt").toString(), "recipes");
+    Result recipes = smelt(folder, smelt, "recipes");
     assertThat(recipes.err()).isEmpty();
   }
 

@@ -11,9 +11,9 @@ import smelt.calibrate.math.Matrix;
 /// second moments are chains of F32 multiply-adds in the order of the channels, those of a row F64
 /// in the same order: what a row gives depends on nothing but the row.
 ///
-/// With [Moments.Blocks] a product has what lies above the diagonal twice, for what lies below it: a
-/// square is the same, and what two rows come to together is the mean of one with the product of the
-/// other, and the other way round.
+/// With [Moments.Blocks] a product has what lies above the diagonal twice, for what lies below it:
+/// a square is the same, and what two rows come to together is the mean of one with the product of
+/// the other, and the other way round.
 final class Outputs {
 
   /// Rows that go together.

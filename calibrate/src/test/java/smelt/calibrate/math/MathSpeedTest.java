@@ -7,12 +7,14 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.Isolated;
 import smelt.formats.codec.KernelSet;
 
 /// Guards against a silent fall in speed: when the JIT stops inlining, boxes vectors or gives up a
 /// method, results stay right and a kernel becomes a hundred times slower. Each operation must be
 /// some times faster than the scalar kernels, of whose speed even a busy machine takes the same
 /// share; of many rounds the best counts.
+@Isolated
 class MathSpeedTest {
 
   private static final int ROUNDS = 12;

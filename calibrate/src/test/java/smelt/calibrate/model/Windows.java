@@ -2,6 +2,7 @@ package smelt.calibrate.model;
 
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
 
@@ -45,26 +46,29 @@ record Windows(List<int[]> inputs, List<int[]> targets) {
   }
 
   double perplexity(float[][] logits) {
-    double total = java.util.Arrays.stream(losses(logits)).sum();
+    double total = Arrays.stream(losses(logits)).sum();
     return Math.exp(total / (targets.size() * (double) SIZE));
   }
 
   /// Mean over all tokens of `sum p ln(p / q)`.
   static double divergence(float[][] p, float[][] q) {
-    double sum = 0;
-    for (int i = 0; i < p.length; i++) {
-      sum += divergence(p[i], q[i]);
-    }
-    return sum / p.length;
+    return IntStream.range(0, p.length)
+        .parallel()
+        .mapToDouble(i -> divergence(p[i], q[i]))
+        .average()
+        .orElseThrow();
   }
 
   /// The same for each window by itself.
   static double[] divergences(float[][] p, float[][] q) {
-    double[] means = new double[p.length / SIZE];
-    for (int i = 0; i < p.length; i++) {
-      means[i / SIZE] += divergence(p[i], q[i]) / SIZE;
-    }
-    return means;
+    return IntStream.range(0, p.length / SIZE)
+        .parallel()
+        .mapToDouble(window ->
+            IntStream.range(window * SIZE, (window + 1) * SIZE)
+                .mapToDouble(i -> divergence(p[i], q[i]))
+                .average()
+                .orElseThrow())
+        .toArray();
   }
 
   private static double divergence(float[] p, float[] q) {

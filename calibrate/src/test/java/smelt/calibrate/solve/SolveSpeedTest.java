@@ -6,6 +6,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.Isolated;
 import smelt.calibrate.math.Compute;
 import smelt.calibrate.math.MathKernelSet;
 import smelt.calibrate.math.Matrix;
@@ -15,6 +16,7 @@ import smelt.formats.codec.KernelSet;
 
 /// Guards against a silent fall in speed of the vector kernel, which results do not show. `main`
 /// prints how fast solvers are.
+@Isolated
 class SolveSpeedTest {
 
   /// Narrow vectors are several times as fast; a kernel that boxes its vectors is slower than

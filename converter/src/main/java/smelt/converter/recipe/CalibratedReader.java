@@ -152,11 +152,12 @@ final class CalibratedReader {
         };
     named
         .filter(name -> Solver.of(name.text()).filter(Solver::rescales).isPresent())
-        .forEach(name -> mistakes.add(
-            name.line(),
-            "solver: " + name.text() + " for " + target.label(),
-            "a target with one scale for each row",
-            "write '" + name.text().replace("-rescale", "") + "'"));
+        .forEach(name ->
+            mistakes.add(
+                name.line(),
+                "solver: " + name.text() + " for " + target.label(),
+                "a target with one scale for each row",
+                "write '" + name.text().replace("-rescale", "") + "'"));
   }
 
   /// What is no expert stays in the checkpoint that is served beside them.

@@ -184,8 +184,7 @@ public final class CalibratedTuning implements Tuning {
       case GPTQ_POOL, GPTQ_POOL_RESCALE ->
           gptq(new Factors.Key(pool(site.get()), false), site.get(), solver.rescales());
       case GPTQ, GPTQ_RESCALE -> {
-        Factors.Key key =
-            new Factors.Key(site.get(), site.get() instanceof Site.ExpertInput);
+        Factors.Key key = new Factors.Key(site.get(), site.get() instanceof Site.ExpertInput);
         yield gptq(key, site.get(), solver.rescales());
       }
     };

@@ -47,7 +47,7 @@ class CalibrateCommandTest {
   void makesATableAndTellsOfCoverage() throws IOException {
     Path out = folder.resolve("table");
     Program.Result made =
-        Program.smelt().go(command(out, "--tokens", "4096", "--hessians", "pool", "--json"));
+        Program.smelt().go(command(out, "--tokens", "2048", "--hessians", "pool", "--json"));
     assertThat(made.exit()).as(made.err()).isZero();
     JsonNode answer = JsonMapper.shared().readTree(made.out());
     assertThat(answer.get("coverage")).hasSize(3);
@@ -60,7 +60,7 @@ class CalibrateCommandTest {
     table.requireIntact();
     assertThat(answer.get("table").asString()).isEqualTo(table.digest());
     assertThat(out.resolve(".smelt")).doesNotExist();
-    Program.Result again = Program.run(command(out, "--tokens", "4096", "--hessians", "pool"));
+    Program.Result again = Program.run(command(out, "--tokens", "2048", "--hessians", "pool"));
     assertThat(again.exit()).as(again.err()).isZero();
     assertThat(again.err()).contains("nothing to do");
   }
@@ -105,7 +105,7 @@ class CalibrateCommandTest {
   @Test
   void goesOnAfterASignalAndAfterBeingKilled() throws Exception {
     Path whole = folder.resolve("whole");
-    String[] more = {"--hessians", "pool", "--tokens", "8192"};
+    String[] more = {"--hessians", "pool", "--tokens", "1024"};
     assertThat(Program.run(command(whole, more)).exit()).isZero();
     Path out = folder.resolve("stopped");
     for (String signal : List.of("TERM", "KILL")) {
@@ -124,7 +124,7 @@ class CalibrateCommandTest {
       assertThat(out.resolve("calibration.json")).doesNotExist();
     }
     Program.Result last =
-        Program.run(command(out, "--hessians", "pool", "--tokens", "8192", "--json"));
+        Program.run(command(out, "--hessians", "pool", "--tokens", "1024", "--json"));
     assertThat(last.exit()).as(last.err()).isZero();
     assertThat(JsonMapper.shared().readTree(last.out()).get("layers_kept").asInt())
         .isGreaterThanOrEqualTo(2);

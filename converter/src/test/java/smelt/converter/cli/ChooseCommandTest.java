@@ -60,7 +60,7 @@ class ChooseCommandTest {
             "--corpus",
             CORPUS,
             "--tokens",
-            "1024",
+            "512",
             "-o",
             chosen.toString());
     assertThat(result.exit()).as(result.err()).isZero();
@@ -84,7 +84,7 @@ class ChooseCommandTest {
             "--against",
             SAMPLE.toString(),
             "--tokens",
-            "1024",
+            "512",
             "--activations",
             "none",
             "--no-early-stop",

@@ -48,13 +48,15 @@ class DeviceOptionTest {
 
   private static Program withoutDriver() {
     assumeTrue(CudaProbe.probe() instanceof CudaState.NoDriver, "this machine has a driver");
-    return Program.smelt();
+    return Program.smelt().jvm("-XX:TieredStopAtLevel=1");
   }
 
   private static Program withStandIn() {
     Path library = Checkout.root().resolve("calibrate/target/fake-driver/libcuda.so.1");
     assumeTrue(Files.exists(library), "no stand-in driver: run the tests of calibrate first");
-    return Program.smelt().environment("LD_LIBRARY_PATH", library.getParent().toString());
+    return Program.smelt()
+        .jvm("-XX:TieredStopAtLevel=1")
+        .environment("LD_LIBRARY_PATH", library.getParent().toString());
   }
 
   @Test
@@ -69,7 +71,7 @@ class DeviceOptionTest {
 
   @Test
   void withoutADriverAutoTellsInOneLineThatItUsesTheProcessor() {
-    Program.Result result = convert(withoutDriver(), "int8-channel", "out");
+    Program.Result result = convert(withoutDriver(), "int8-channel", "out", "--kernels", "scalar");
     assertThat(result.exit()).isZero();
     assertThat(result.err().lines().filter(line -> line.contains("device")))
         .singleElement()
@@ -104,7 +106,8 @@ class DeviceOptionTest {
         convert(program, "int8-channel", "cuda", "--device", "cuda", "--threads", "2");
     assertThat(onDevice.exit()).as(onDevice.err()).isZero();
     assertThat(onDevice.err()).contains("device cuda (Stand-in, compute capability 9.0");
-    Program.Result onCpu = convert(program, "int8-channel", "cpu", "--device", "cpu");
+    Program.Result onCpu =
+        convert(program, "int8-channel", "cpu", "--device", "cpu", "--kernels", "scalar");
     assertThat(onCpu.exit()).isZero();
     Map<String, String> expected = Converting.digests(folder.resolve("cpu"));
     assertThat(Converting.digests(folder.resolve("cuda"))).isEqualTo(expected);

@@ -111,7 +111,7 @@ class InspectCommandTest {
     Program.Result result =
         Program.smelt()
             .bare()
-            .jvm("-XX:+UseSerialGC", "-Xmx20m")
+            .jvm("-XX:+UseSerialGC", "-Xmx12m")
             .go("inspect", "--json", model.toString());
     assertThat(result.err())
         .startsWith("error: this is a fault in Smelt")

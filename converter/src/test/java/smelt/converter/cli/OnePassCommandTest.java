@@ -46,7 +46,7 @@ class OnePassCommandTest {
         recipe(
             """
               - target: int8-channel
-                solver: weighted
+                solver: {shared_expert: weighted}
                 bounds: {kl_999: none}
             """);
     String[] words =
@@ -55,7 +55,7 @@ class OnePassCommandTest {
             "--corpus",
             CORPUS,
             "--tokens",
-            "1024",
+            "512",
             "--sequence-length",
             "128",
             "--verify",
@@ -97,7 +97,7 @@ class OnePassCommandTest {
         recipe(
             """
               - target: int8-channel
-                solver: weighted
+                solver: {shared_expert: weighted}
                 bounds: {coverage: 257}
             """);
     Program.Result result = convert(own.toString(), "--corpus", CORPUS, "--tokens", "256");

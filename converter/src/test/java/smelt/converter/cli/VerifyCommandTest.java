@@ -52,7 +52,7 @@ class VerifyCommandTest {
   void aModelAgainstItselfIsLossless() {
     Program.Result result =
         Program.smelt()
-            .go(words(Path.of(MODEL), "--tokens", "768", "--sequence-length", "128", "--json"));
+            .go(words(Path.of(MODEL), "--tokens", "256", "--sequence-length", "128", "--json"));
     assertThat(result.exit()).as(result.out() + result.err()).isZero();
     JsonNode json = json(result);
     assertThat(json.at("/verdict/profile").asString()).isEqualTo("lossless");

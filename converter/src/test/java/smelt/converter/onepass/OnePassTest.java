@@ -125,7 +125,7 @@ class OnePassTest {
                   - target: int8-channel
                     smooth: usual
                   - target: ct-w4a16
-                    solver: {routed_expert: gptq}
+                    solver: {'re:model\\.layers\\.2\\.mlp\\.experts\\.[0-3]\\.': gptq}
                 """));
     OnePass.Result result = counted(run, FP8, folder.resolve("once"));
     assertThat(result.reports().keySet()).containsExactly("int8-channel-smooth", "ct-w4a16-gptq");

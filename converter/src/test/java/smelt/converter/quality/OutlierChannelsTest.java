@@ -17,7 +17,7 @@ import smelt.converter.target.Target;
 /// on the trained sample, with calibration and held-out text disjoint.
 class OutlierChannelsTest {
 
-  private static final long TOKENS = 2048;
+  private static final long TOKENS = 1024;
 
   @TempDir Path folder;
 

@@ -11,9 +11,11 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.api.io.TempDir;
 import smelt.converter.Program;
 import smelt.converter.SampleModel;
+import smelt.formats.Share;
 import smelt.formats.checkpoint.Architecture;
 import smelt.formats.checkpoint.SyntheticCheckpoint;
 import smelt.formats.checkpoint.SyntheticCheckpoint.Form;
@@ -41,6 +43,7 @@ class VerifyMemoryTest {
   }
 
   @Test
+  @EnabledIfSystemProperty(named = "smelt.long", matches = "true", disabledReason = "./dev long")
   void isAsPlannedForManyTensors() throws IOException {
     Path model =
         SyntheticCheckpoint.of(Architecture.DEEPSEEK_V3)
@@ -48,17 +51,17 @@ class VerifyMemoryTest {
             .with("hidden_size", 64)
             .with("moe_intermediate_size", 64)
             .with("n_routed_experts", 256)
-            .with("num_hidden_layers", 12)
+            .with("num_hidden_layers", 4)
             .write(folder.resolve("model"));
-    check(verify(model, model, "--corpus", ids(32, 16)));
+    check(verify(model, model, "--corpus", ids(32, 8)));
   }
 
   @Test
-  void staysWithinABudgetThatTheModelExceedsSeveralTimes() throws IOException {
-    Path model = LargeModel.write(folder.resolve("model"), 1_300_000_000L);
+  void staysWithinABudgetThatTheModelExceedsMoreThanTwice() throws IOException {
+    Path model = LargeModel.write(folder.resolve("model"), Share.of(700_000_000L, 1_300_000_000L));
     try (Stream<Path> files = Files.list(model)) {
       assertThat(files.mapToLong(file -> file.toFile().length()).sum())
-          .isGreaterThan(3L * 300 << 20);
+          .isGreaterThan(2L * 300 << 20);
     }
     Path result = folder.resolve("result");
     assertThat(
@@ -74,7 +77,7 @@ class VerifyMemoryTest {
                 .exit())
         .isZero();
     Seen seen =
-        verify(result, model, "--memory", "300M", "--corpus", ids(16, 6), "--bounds", "w8a8");
+        verify(result, model, "--memory", "300M", "--corpus", ids(16, 3), "--bounds", "w8a8");
     assertThat(seen.planned()).isLessThanOrEqualTo(300L << 20);
     assertThat(seen.activations()).contains("INT8 per token");
     check(seen);

@@ -49,7 +49,15 @@ class InterruptionTest {
 
   private static String[] command(Path out) {
     return new String[] {
-      "convert", model.toString(), "--recipe", recipe.toString(), "-o", out.toString(), "--json"
+      "convert",
+      model.toString(),
+      "--recipe",
+      recipe.toString(),
+      "-o",
+      out.toString(),
+      "--json",
+      "--kernels",
+      "scalar"
     };
   }
 

@@ -31,7 +31,7 @@ import smelt.formats.Checkout;
 /// a run is left alone.
 class KillTest {
 
-  private static final int COUNT = Integer.getInteger("smelt.kill.count", 16);
+  private static final int COUNT = Integer.getInteger("smelt.kill.count", 4);
   private static final long SEED = Long.getLong("smelt.kill.seed", 20260101);
   private static final int LONGEST_CHAIN = 8;
   private static final long LONGEST_SECONDS = 120;

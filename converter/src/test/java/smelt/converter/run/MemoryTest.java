@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.api.io.TempDir;
 import smelt.converter.Program;
 import smelt.formats.Checkout;
@@ -38,6 +39,7 @@ class MemoryTest {
   }
 
   @Test
+  @EnabledIfSystemProperty(named = "smelt.long", matches = "true", disabledReason = "./dev long")
   void isAsPlannedForWideLayers() throws Exception {
     Path model =
         SyntheticCheckpoint.of(Architecture.DEEPSEEK_V3)
@@ -57,7 +59,7 @@ class MemoryTest {
             .with("hidden_size", 64)
             .with("moe_intermediate_size", 64)
             .with("n_routed_experts", 256)
-            .with("num_hidden_layers", 24)
+            .with("num_hidden_layers", 9)
             .write(folder.resolve("model"));
     check(convert(model, "gpu-int8-and-fp8"));
   }
@@ -67,13 +69,13 @@ class MemoryTest {
     Path model =
         SyntheticCheckpoint.of(Architecture.LLAMA)
             .with("hidden_size", 2048)
-            .with("vocab_size", 463_868)
+            .with("vocab_size", 231_936)
             .with("intermediate_size", 256)
             .with("tie_word_embeddings", true)
             .write(folder.resolve("model"));
     long budget = 512L << 20;
     Seen seen = convert(model, "int8-channel", "--memory", "512M");
-    System.out.println("1.9 GB embedding, --memory 512M: " + seen);
+    System.out.println("0.95 GB embedding, --memory 512M: " + seen);
     assertThat(seen.planned()).isLessThanOrEqualTo(budget);
     assertThat(seen.fromOutside()).isLessThanOrEqualTo(budget);
     check(seen);

@@ -14,6 +14,7 @@ import java.util.TreeMap;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.Isolated;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -24,6 +25,7 @@ import smelt.formats.source.ModelSource;
 import smelt.formats.source.ModelSources;
 
 /// One source and recipe give one output, however it comes about.
+@Isolated
 class SameBytesTest {
 
   private static final Path SAMPLES = Checkout.root().resolve("samples");
@@ -38,7 +40,7 @@ class SameBytesTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"1, auto, false", "8, auto, true", "2, scalar, true"})
+  @CsvSource({"8, auto, true", "1, scalar, false"})
   void threadsKernelsAndOrderMakeNoDifference(int threads, String kernels, boolean shuffled)
       throws Exception {
     Path second = folder.resolve("second");

@@ -7,6 +7,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
@@ -15,9 +16,10 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import smelt.converter.Program;
 import smelt.formats.Checkout;
+import smelt.formats.Share;
 import smelt.formats.files.Sha256;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
@@ -82,17 +84,21 @@ class CalibratedConvertTest {
     return digests;
   }
 
+  static List<String> recipes() {
+    return Share.of(
+        List.of(
+            "int8-smooth",
+            "kt-amx-int4-gptq",
+            "{target: kt-amx-int4, form: tree, solver: gptq-pool-rescale}",
+            "{target: kt-aocl-int8, smooth: up-down}",
+            "llamacpp-q4-importance",
+            "{target: ct-w4a16, solver: gptq-pool}",
+            "ascend-w8a8-static"),
+        3);
+  }
+
   @ParameterizedTest
-  @ValueSource(
-      strings = {
-        "int8-smooth",
-        "ascend-w8a8-static",
-        "kt-amx-int4-gptq",
-        "llamacpp-q4-importance",
-        "{target: ct-w4a16, solver: gptq-pool}",
-        "{target: kt-amx-int4, form: tree, solver: gptq-pool-rescale}",
-        "{target: kt-aocl-int8, smooth: up-down}",
-      })
+  @MethodSource("recipes")
   void bytesDependNeitherOnThreadsNorOnKernels(String text) throws IOException {
     String recipe = text.startsWith("{") ? recipe("  - " + text + "\n").toString() : text;
     String[] one = {"--calibration", table.toString(), "--threads", "1", "--kernels", "scalar"};

@@ -9,6 +9,7 @@ import java.util.List;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.Isolated;
 import smelt.formats.ElementType;
 import smelt.formats.checkpoint.Inventory.LayerKind;
 import smelt.formats.checkpoint.Inventory.Total;
@@ -18,6 +19,7 @@ import smelt.formats.source.ModelSource;
 import smelt.formats.source.ModelSources;
 
 /// The figures are those of the published model, computed apart from this program.
+@Isolated
 class DeepSeekV3SizeTest {
 
   @TempDir static Path folder;

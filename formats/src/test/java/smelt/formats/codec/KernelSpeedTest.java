@@ -8,12 +8,14 @@ import java.util.EnumMap;
 import java.util.Map;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.Isolated;
 
 /// Guards against a silent fall in speed: when the JIT stops inlining or boxes vectors, or when a
 /// processor is slow on subnormal numbers, results stay right and a kernel becomes five to fifty
 /// times slower. All kernels run in one method, as that is when it happens. The bound is 6 % of the
 /// speed of a memory copy within the second-level cache, where kernels reach 15 % to 70 %, so that
 /// a busy machine does not matter; of many rounds the best counts.
+@Isolated
 class KernelSpeedTest {
 
   private static final int ROWS = 128;
