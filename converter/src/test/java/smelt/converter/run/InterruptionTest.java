@@ -49,15 +49,7 @@ class InterruptionTest {
 
   private static String[] command(Path out) {
     return new String[] {
-      "convert",
-      model.toString(),
-      "--recipe",
-      recipe.toString(),
-      "-o",
-      out.toString(),
-      "--json",
-      "--kernels",
-      "scalar"
+      "convert", model.toString(), "--recipe", recipe.toString(), "-o", out.toString(), "--json"
     };
   }
 
