@@ -49,7 +49,11 @@ public final class CalibrationBench {
           new Case("INT4 experts, exact scale", "kt-amx-int4", false),
           new Case("INT4 experts, weighted", "{target: kt-amx-int4, solver: weighted}", true),
           new Case("INT4 experts, GPTQ pooled", "{target: kt-amx-int4, solver: gptq-pool}", true),
-          new Case("INT4 experts, GPTQ shrunk", "{target: kt-amx-int4, solver: gptq}", true));
+          new Case("INT4 experts, GPTQ shrunk", "{target: kt-amx-int4, solver: gptq}", true),
+          new Case(
+              "the same, rows fitted to the output",
+              "{target: kt-amx-int4, solver: gptq-rescale}",
+              true));
 
   private final Path folder;
   private final String tokens;
