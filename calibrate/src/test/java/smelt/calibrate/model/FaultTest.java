@@ -48,7 +48,7 @@ class FaultTest {
 
   /// Each takes seconds, so that a check runs a third of them; `./dev long` all.
   static List<Fault> faults() {
-    return Share.of(Fault.all(), 5);
+    return Share.of(Fault.all(), 4);
   }
 
   @BeforeAll

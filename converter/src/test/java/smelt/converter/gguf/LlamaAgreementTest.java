@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -117,6 +118,7 @@ class LlamaAgreementTest {
 
   /// The form for older engines, which newer ones read too.
   @Test
+  @EnabledIfSystemProperty(named = "smelt.long", matches = "true", disabledReason = "./dev long")
   void agreesWithKeysAndValuesFused() throws IOException, InterruptedException {
     Path file = folder.resolve("fused.gguf");
     GgufOptions options = GgufOptions.of(GgmlType.BF16).with(LatentForm.FUSED);
@@ -126,6 +128,7 @@ class LlamaAgreementTest {
 
   /// Five files, of which the engine is given the first.
   @Test
+  @EnabledIfSystemProperty(named = "smelt.long", matches = "true", disabledReason = "./dev long")
   void findsAllFilesOfASplitModel() throws IOException, InterruptedException {
     Path out = folder.resolve("split");
     Converting.to(Target.GGUF).run(SampleModel.path(SampleModel.BF16), out);

@@ -198,7 +198,7 @@ class OnePassTest {
         calibrated(
             recipe(
                 "  - target: int8-channel\n    smooth: usual\n  - target: ct-w4a16\n    solver:"
-                    + " weighted\n"));
+                    + " {shared_expert: weighted}\n"));
     run.runInSteps(BF16, folder.resolve("steps"));
     Path out = folder.resolve("once");
     try (ModelSource broken = new CountingModelSource(ModelSources.open(BF16), 18_000_000)) {

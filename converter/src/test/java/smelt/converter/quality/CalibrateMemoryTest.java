@@ -11,6 +11,7 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.api.io.TempDir;
 import smelt.converter.Program;
 import smelt.formats.Share;
@@ -32,13 +33,18 @@ class CalibrateMemoryTest {
   void staysWithinABudgetThatTheModelExceedsMoreThanTwice() throws IOException {
     Path model = LargeModel.write(folder.resolve("model"), Share.of(700_000_000L, 1_300_000_000L));
     check(model, 300, "none");
-    // The Hessian before the dense layer's down, 8192 channels, takes 268 MB alone, and as much
-    // again that of the tokens held out.
-    check(model, 880, "pool");
     try (Stream<Path> files = Files.list(model)) {
       assertThat(files.mapToLong(file -> file.toFile().length()).sum())
           .isGreaterThan(2L * 300 << 20);
     }
+  }
+
+  /// The Hessian before the dense layer's down, 8192 channels, takes 268 MB alone, and as much
+  /// again that of the tokens held out.
+  @Test
+  @EnabledIfSystemProperty(named = "smelt.long", matches = "true", disabledReason = "./dev long")
+  void staysWithinABudgetWithHessiansThatTakeMostOfIt() throws IOException {
+    check(LargeModel.write(folder.resolve("model"), 700_000_000L), 880, "pool");
   }
 
   private void check(Path model, long mebibytes, String hessians) throws IOException {

@@ -15,7 +15,6 @@ import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.api.io.TempDir;
 import smelt.converter.Program;
 import smelt.converter.SampleModel;
-import smelt.formats.Share;
 import smelt.formats.checkpoint.Architecture;
 import smelt.formats.checkpoint.SyntheticCheckpoint;
 import smelt.formats.checkpoint.SyntheticCheckpoint.Form;
@@ -57,11 +56,12 @@ class VerifyMemoryTest {
   }
 
   @Test
-  void staysWithinABudgetThatTheModelExceedsMoreThanTwice() throws IOException {
-    Path model = LargeModel.write(folder.resolve("model"), Share.of(700_000_000L, 1_300_000_000L));
+  @EnabledIfSystemProperty(named = "smelt.long", matches = "true", disabledReason = "./dev long")
+  void staysWithinABudgetThatTheModelExceedsSeveralTimes() throws IOException {
+    Path model = LargeModel.write(folder.resolve("model"), 1_300_000_000L);
     try (Stream<Path> files = Files.list(model)) {
       assertThat(files.mapToLong(file -> file.toFile().length()).sum())
-          .isGreaterThan(2L * 300 << 20);
+          .isGreaterThan(3L * 300 << 20);
     }
     Path result = folder.resolve("result");
     assertThat(
