@@ -246,26 +246,31 @@ public final class CalibrationTable {
   ///
   /// @param memory `Matrix.bytes(channels, channels)` are taken from it
   public Optional<Hessian> hessian(Site site, SegmentAllocator memory) throws IOException {
-    Row row = rows.get(site);
-    if (row == null || !files.containsKey(TableIndex.hessianPath(site))) {
-      return Optional.empty();
-    }
-    compare(TableIndex.hessianPath(site));
-    Matrix into = Matrix.zeros(memory, row.channels, row.channels);
-    return Optional.of(TableFiles.readHessian(folder, site, row.tokens, into));
+    Optional<Matrix> into = matrix(site, TableIndex.hessianPath(site), memory);
+    return into.isEmpty()
+        ? Optional.empty()
+        : Optional.of(TableFiles.readHessian(folder, site, rows.get(site).tokens, into.get()));
   }
 
   /// The Hessian of a site's tokens held out, where the table has it.
   ///
   /// @param memory `Matrix.bytes(channels, channels)` are taken from it
   public Optional<Hessian> heldOutHessian(Site site, SegmentAllocator memory) throws IOException {
+    Optional<Matrix> into = matrix(site, TableIndex.heldOutPath(site), memory);
+    return into.isEmpty()
+        ? Optional.empty()
+        : Optional.of(TableFiles.readHeldOut(folder, site, rows.get(site).heldOut, into.get()));
+  }
+
+  /// Room for the matrix in a file that is what it was; empty where the table has none.
+  private Optional<Matrix> matrix(Site site, String file, SegmentAllocator memory)
+      throws IOException {
     Row row = rows.get(site);
-    if (row == null || !files.containsKey(TableIndex.heldOutPath(site))) {
+    if (row == null || !files.containsKey(file)) {
       return Optional.empty();
     }
-    compare(TableIndex.heldOutPath(site));
-    Matrix into = Matrix.zeros(memory, row.channels, row.channels);
-    return Optional.of(TableFiles.readHeldOut(folder, site, row.heldOut, into));
+    compare(file);
+    return Optional.of(Matrix.zeros(memory, row.channels, row.channels));
   }
 
   /// What the experts of a layer saw; without experts for a layer that has none.

@@ -108,7 +108,7 @@ final class CalibratedReader {
       refuse(
           fields, "solver", target, "it has no scale for each row or group that could be chosen");
     }
-    if (target == Target.CT_W4A16 || target == Target.RAWINT4) {
+    if (TargetSpec.choosesSolver(target) && !TargetSpec.hasOneScaleARow(target)) {
       noFittedScales(fields, target);
     }
     if (rule == ExpertPacker.Rule.UPSTREAM) {

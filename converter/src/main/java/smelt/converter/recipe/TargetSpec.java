@@ -154,6 +154,11 @@ public record TargetSpec(
     };
   }
 
+  /// Whether a solver has the one scale of each row to fit.
+  static boolean hasOneScaleARow(Target target) {
+    return choosesSolver(target) && target != Target.CT_W4A16 && target != Target.RAWINT4;
+  }
+
   static boolean choosesScales(Target target) {
     return target == Target.FP8_BLOCK;
   }

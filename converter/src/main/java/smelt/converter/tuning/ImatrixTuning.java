@@ -5,7 +5,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import smelt.calibrate.smooth.FoldedRows;
 import smelt.converter.gguf.GgufMapping;
 import smelt.converter.plan.Job;
 import smelt.converter.plan.Plan;
@@ -92,21 +91,6 @@ public final class ImatrixTuning implements Tuning {
     Where where = new Where(weight.name(), piece.tensor(), piece.firstRow());
     return Optional.ofNullable(matrices.get(target).get(where))
         .flatMap(matrix -> imatrix.importance(piece.tensor(), matrix.number(), matrix.cols()));
-  }
-
-  @Override
-  public Optional<FoldedRows> folded(int target, Weight weight) {
-    return Optional.empty();
-  }
-
-  @Override
-  public Optional<Held> method(int target, Weight weight) {
-    return Optional.empty();
-  }
-
-  @Override
-  public StaticInput staticInput(Weight weight) {
-    throw new IllegalStateException("static inputs by an importance matrix");
   }
 
   @Override

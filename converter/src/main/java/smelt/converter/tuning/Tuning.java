@@ -16,31 +16,7 @@ import smelt.formats.checkpoint.Weight;
 public interface Tuning extends AutoCloseable {
 
   /// Nothing: the weights alone decide.
-  Tuning NONE =
-      new Tuning() {
-        @Override
-        public Optional<FoldedRows> folded(int target, Weight weight) {
-          return Optional.empty();
-        }
-
-        @Override
-        public Optional<Held> method(int target, Weight weight) {
-          return Optional.empty();
-        }
-
-        @Override
-        public Optional<float[]> importance(int target, Weight weight, Job.Piece piece) {
-          return Optional.empty();
-        }
-
-        @Override
-        public StaticInput staticInput(Weight weight) {
-          throw new IllegalStateException("static inputs without a calibration");
-        }
-
-        @Override
-        public void close() {}
-      };
+  Tuning NONE = new Tuning() {};
 
   /// How all inputs of a linear are rounded: `round(x / scale) + offset`.
   ///
@@ -69,19 +45,28 @@ public interface Tuning extends AutoCloseable {
   }
 
   /// What multiplies the weight's rows before a target rounds it; empty where nothing does.
-  Optional<FoldedRows> folded(int target, Weight weight) throws IOException;
+  default Optional<FoldedRows> folded(int target, Weight weight) throws IOException {
+    return Optional.empty();
+  }
 
   /// How a target's codes and scales of the weight are chosen; empty for the target's own rule.
-  Optional<Held> method(int target, Weight weight) throws IOException;
+  default Optional<Held> method(int target, Weight weight) throws IOException {
+    return Optional.empty();
+  }
 
   /// How much each column of some rows of the weight counts, as they lie in the blocks of a target;
   /// empty where all count alike.
-  Optional<float[]> importance(int target, Weight weight, Job.Piece piece) throws IOException;
+  default Optional<float[]> importance(int target, Weight weight, Job.Piece piece)
+      throws IOException {
+    return Optional.empty();
+  }
 
   /// How inputs of a weight are rounded where that is known beforehand: with all numbers that were
   /// seen from -128 to 127, and 0 at a whole number.
-  StaticInput staticInput(Weight weight) throws IOException;
+  default StaticInput staticInput(Weight weight) throws IOException {
+    throw new IllegalStateException("static inputs without a calibration table");
+  }
 
   @Override
-  void close() throws IOException;
+  default void close() throws IOException {}
 }
