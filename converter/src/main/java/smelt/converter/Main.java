@@ -43,8 +43,7 @@ public final class Main {
   }
 
   /// The commands in the order of the help.
-  private static List<Object> commands(
-      Terminal terminal, Interruption interruption, InputStream in) {
+  static List<Object> commands(Terminal terminal, Interruption interruption, InputStream in) {
     return List.of(
         new InspectCommand(terminal),
         new PlanCommand(terminal),

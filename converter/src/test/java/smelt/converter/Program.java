@@ -80,6 +80,12 @@ public final class Program {
     return this;
   }
 
+  /// Starts the Java machine as the launcher does for `inspect` and `plan`, and leaves out the
+  /// better compiler: a run is over before it has paid for itself.
+  public Program brief() {
+    return jvm("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1");
+  }
+
   /// Puts words before the command, such as those of a shell that sets limits.
   public Program under(String... words) {
     prefix = List.of(words);

@@ -110,7 +110,7 @@ public final class VerifyCommand implements Callable<Integer> {
       names = "--early-pass",
       description = {
         "Also look after a quarter and a half of the text, and stop where every bound holds, with",
-        "limits at 99.5 and 99 %. After all the text they are at 96.5 % then, not 95 %."
+        "limits at 99.5 and 99 %%. After all the text they are at 96.5 %% then, not 95 %%."
       })
   private boolean earlyPass;
 

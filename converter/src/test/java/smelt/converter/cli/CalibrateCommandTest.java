@@ -47,15 +47,13 @@ class CalibrateCommandTest {
   void makesATableAndTellsOfCoverage() throws IOException {
     Path out = folder.resolve("table");
     Program.Result made =
-        Program.smelt().go(command(out, "--tokens", "2048", "--hessians", "pool", "--json"));
+        Program.run(command(out, "--tokens", "2048", "--hessians", "pool", "--json"));
     assertThat(made.exit()).as(made.err()).isZero();
     JsonNode answer = JsonMapper.shared().readTree(made.out());
     assertThat(answer.get("coverage")).hasSize(3);
     assertThat(answer.get("coverage").get(0).get("experts").asInt()).isEqualTo(16);
     assertThat(answer.get("bytes_read").asLong())
         .isLessThanOrEqualTo(answer.get("weight_bytes").asLong() * 102 / 100);
-    assertThat(answer.get("memory_peak").asLong())
-        .isLessThanOrEqualTo(answer.get("memory_planned").asLong());
     CalibrationTable table = CalibrationTable.open(out);
     table.requireIntact();
     assertThat(answer.get("table").asString()).isEqualTo(table.digest());
@@ -105,7 +103,7 @@ class CalibrateCommandTest {
   @Test
   void goesOnAfterASignalAndAfterBeingKilled() throws Exception {
     Path whole = folder.resolve("whole");
-    String[] more = {"--hessians", "pool", "--tokens", "1024"};
+    String[] more = {"--hessians", "pool", "--tokens", "128"};
     assertThat(Program.run(command(whole, more)).exit()).isZero();
     Path out = folder.resolve("stopped");
     for (String signal : List.of("TERM", "KILL")) {
@@ -124,7 +122,9 @@ class CalibrateCommandTest {
       assertThat(out.resolve("calibration.json")).doesNotExist();
     }
     Program.Result last =
-        Program.run(command(out, "--hessians", "pool", "--tokens", "1024", "--json"));
+        Program.run(
+            Stream.concat(Stream.of(command(out, more)), Stream.of("--json"))
+                .toArray(String[]::new));
     assertThat(last.exit()).as(last.err()).isZero();
     assertThat(JsonMapper.shared().readTree(last.out()).get("layers_kept").asInt())
         .isGreaterThanOrEqualTo(2);

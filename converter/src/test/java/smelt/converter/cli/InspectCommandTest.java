@@ -89,7 +89,7 @@ class InspectCommandTest {
     Path model = Files.createDirectories(folder.resolve("deepseek-v3"));
     DeepSeekV3Fixture.write(model);
     Program.Result result =
-        Program.smelt().jvm("-Xmx512m").go("inspect", "--json", model.toString());
+        Program.smelt().bare().brief().jvm("-Xmx512m").go("inspect", "--json", model.toString());
     assertThat(result.err()).isEmpty();
     JsonNode json = JsonMapper.shared().readTree(result.out());
     assertThat(json.get("tensors").asLong()).isEqualTo(91_991);

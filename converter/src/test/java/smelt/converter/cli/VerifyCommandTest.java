@@ -51,14 +51,11 @@ class VerifyCommandTest {
   @Test
   void aModelAgainstItselfIsLossless() {
     Program.Result result =
-        Program.smelt()
-            .go(words(Path.of(MODEL), "--tokens", "256", "--sequence-length", "128", "--json"));
+        verify(Path.of(MODEL), "--tokens", "256", "--sequence-length", "128", "--json");
     assertThat(result.exit()).as(result.out() + result.err()).isZero();
     JsonNode json = json(result);
     assertThat(json.at("/verdict/profile").asString()).isEqualTo("lossless");
     assertThat(json.at("/summary/kl/max").asDouble()).isEqualTo(0);
-    assertThat(json.at("/run/memory_planned").asLong())
-        .isGreaterThanOrEqualTo(json.at("/run/memory_peak").asLong());
   }
 
   @Test

@@ -57,7 +57,11 @@ class DeepSeekV3PlanTest {
   @Test
   void theProgramPlansItIn512MiBOfHeap() {
     Program.Result result =
-        Program.smelt().jvm("-Xmx512m").go("plan", model.toString(), "--recipe", "int8-channel");
+        Program.smelt()
+            .bare()
+            .brief()
+            .jvm("-Xmx512m")
+            .go("plan", model.toString(), "--recipe", "int8-channel");
     assertThat(result.exit()).as(result.err()).isZero();
     assertThat(result.out())
         .contains("91,991 tensors, 688,574,839,360 bytes")

@@ -15,6 +15,7 @@ import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.api.io.TempDir;
 import smelt.converter.Program;
 import smelt.converter.SampleModel;
+import smelt.formats.Share;
 import smelt.formats.checkpoint.Architecture;
 import smelt.formats.checkpoint.SyntheticCheckpoint;
 import smelt.formats.checkpoint.SyntheticCheckpoint.Form;
@@ -38,7 +39,8 @@ class VerifyMemoryTest {
   @Test
   void isAsPlannedForASmallModel() {
     Path model = SampleModel.path(SampleModel.FP8);
-    check(verify(model, model, "--tokens", "2048", "--sequence-length", "128"));
+    String tokens = Share.of("512", "2048");
+    check(verify(model, model, "--tokens", tokens, "--sequence-length", "128"));
   }
 
   @Test

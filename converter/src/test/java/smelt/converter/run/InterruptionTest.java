@@ -34,13 +34,13 @@ class InterruptionTest {
     model =
         SyntheticCheckpoint.of(Architecture.DEEPSEEK_V3)
             .form(SyntheticCheckpoint.Form.FP8_BLOCK)
-            .with("hidden_size", 1024)
-            .with("moe_intermediate_size", 256)
+            .with("hidden_size", 512)
+            .with("moe_intermediate_size", 128)
             .with("n_routed_experts", 16)
             .with("num_hidden_layers", 16)
             .write(shared.resolve("model"));
     recipe = shared.resolve("small.yaml");
-    Files.writeString(recipe, "name: small\ntargets: [int8-channel]\nshard_size: 8MiB\n");
+    Files.writeString(recipe, "name: small\ntargets: [int8-channel]\nshard_size: 1MiB\n");
     Path whole = shared.resolve("whole");
     Program.Result result = Program.run(command(whole));
     assertThat(result.exit()).as(result.err()).isZero();

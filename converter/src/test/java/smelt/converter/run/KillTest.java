@@ -119,11 +119,6 @@ class KillTest {
     assertThat(inWork).isGreaterThanOrEqualTo(COUNT / 3);
   }
 
-  /// The program without the compiler that such a short run does not need.
-  private static Program program() {
-    return Program.smelt().jvm("-XX:TieredStopAtLevel=1");
-  }
-
   private void command(String model, Path recipe, Path output) {
     command =
         new String[] {
@@ -143,7 +138,7 @@ class KillTest {
 
   private long runToItsEnd() {
     long start = System.nanoTime();
-    Program.Result result = program().go(command);
+    Program.Result result = Program.smelt().brief().go(command);
     assertThat(result.exit()).as(result.err()).isZero();
     return System.nanoTime() - start;
   }
@@ -158,7 +153,7 @@ class KillTest {
   /// was killed, otherwise the changes seen until it ended by itself.
   private int killAfter(long nanos, int changes) throws Exception {
     long start = System.nanoTime();
-    Process process = program().start(command);
+    Process process = Program.smelt().brief().start(command);
     int seen = 0;
     Set<String> before = names();
     while (process.isAlive()) {
