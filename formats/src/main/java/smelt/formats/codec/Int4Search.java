@@ -13,14 +13,19 @@ import java.lang.foreign.MemorySegment;
 /// to `a (1 / s)`, half to even, at most 7; all in F32, products that are added fused with the sum.
 ///
 /// What is skipped cannot win: below the scale at which the largest magnitude alone, cut off at
-/// code 7, costs more than the best so far; above four times the largest magnitude, where every
-/// code is 0; and the rest of a sum that is not less than the best already.
+/// code 7, costs more than the best so far; above a scale at which the values with code 0 alone
+/// cost as much as the best, since a code that is 0 stays 0 above and no term of a sum, nor its
+/// rounding, makes it less; above four times the largest magnitude, where every code is 0; and the
+/// rest of a sum that is not less than the best already.
 final class Int4Search {
 
   /// Upper half of the bits of the smallest normal float, and of the largest finite BF16.
   static final int LEAST_BITS = 0x0080;
 
   static final int MOST_BITS = 0x7F7F;
+
+  /// Candidates from one look at the codes of 0 to the next: a multiple of every vector's lanes.
+  private static final int LOOK = 16;
 
   private Int4Search() {}
 
@@ -45,6 +50,9 @@ final class Int4Search {
       }
     }
     for (int bits = first + 1; bits <= MOST_BITS && scale(bits) <= 4 * absmax; bits++) {
+      if (isLookDue(bits - first) && zerosCostNoLessThan(best, in, inOffset, count, scale(bits))) {
+        break;
+      }
       float error = error(in, inOffset, count, scale(bits), best);
       if (error < best) {
         best = error;
@@ -67,6 +75,24 @@ final class Int4Search {
   static boolean cutsOffMoreThan(float best, float scale, float absmax) {
     float rest = Math.fma(-scale, Scalars.INT4_MAX, absmax);
     return rest > 0 && rest * rest > best;
+  }
+
+  /// Whether the search, so many candidates above its beginning, looks at what codes of 0 cost.
+  static boolean isLookDue(int above) {
+    return above % LOOK == 1;
+  }
+
+  /// Whether the values with code 0 alone have no smaller error.
+  static boolean zerosCostNoLessThan(
+      float best, MemorySegment in, long inOffset, long count, float scale) {
+    float inverse = 1 / scale;
+    float error = 0;
+    for (long i = 0; i < count; i++) {
+      float a = Math.abs(in.get(F32, inOffset + Float.BYTES * i));
+      // A half goes to the even 0.
+      error = a * inverse <= 0.5f ? Math.fma(a, a, error) : error;
+    }
+    return error >= best;
   }
 
   /// The error, or anything not less than `best` if the error is not.

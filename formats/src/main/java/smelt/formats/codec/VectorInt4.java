@@ -148,6 +148,10 @@ final class VectorInt4 {
     for (int bits = first + 1;
         bits <= Int4Search.MOST_BITS && Int4Search.scale(bits) <= 4 * absmax;
         bits += I.length()) {
+      if (Int4Search.isLookDue(bits - first)
+          && Int4Search.zerosCostNoLessThan(best, in, inOffset, count, Int4Search.scale(bits))) {
+        break;
+      }
       long found = chunk(in, inOffset, count, bits, 1, best);
       if (found != NONE) {
         best = Float.intBitsToFloat((int) (found >>> 16));
