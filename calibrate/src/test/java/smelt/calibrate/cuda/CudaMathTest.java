@@ -13,6 +13,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.ResourceLock;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import smelt.calibrate.math.Matrix;
@@ -24,6 +25,7 @@ import smelt.formats.codec.Tile;
 
 /// The math kernels, run by the processor from the sources that are compiled for the device: the
 /// tensor cores' layouts are played as the instruction set describes them.
+@ResourceLock(FakeDriver.LOCK)
 class CudaMathTest {
 
   private final Arena arena = Arena.ofAuto();

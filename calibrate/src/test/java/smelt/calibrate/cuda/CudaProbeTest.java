@@ -11,6 +11,7 @@ import java.util.Random;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.ResourceLock;
 import smelt.formats.ElementType;
 import smelt.formats.codec.DeviceTranscoder;
 import smelt.formats.codec.Encoding;
@@ -21,6 +22,7 @@ import smelt.formats.codec.Transcoder;
 
 /// What is said of each thing that may be missing, and that nothing stays open when something
 /// fails.
+@ResourceLock(FakeDriver.LOCK)
 class CudaProbeTest {
 
   private FakeDriver driver;

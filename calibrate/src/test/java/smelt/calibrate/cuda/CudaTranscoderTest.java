@@ -13,6 +13,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.ResourceLock;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -27,6 +28,7 @@ import smelt.formats.codec.Transcoder;
 
 /// The codec kernels, run by the processor from the sources that are compiled for the device,
 /// against the scalar kernels.
+@ResourceLock(FakeDriver.LOCK)
 class CudaTranscoderTest {
 
   private static final Kernels SCALAR = KernelSet.choose("scalar");

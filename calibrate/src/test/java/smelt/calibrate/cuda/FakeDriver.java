@@ -25,6 +25,9 @@ import smelt.formats.Checkout;
 @SuppressWarnings("restricted") // native access is what this class is for
 final class FakeDriver {
 
+  /// What a test class locks that uses it: a process has one driver.
+  static final String LOCK = "the stand-in for a GPU's driver";
+
   private static final Pattern ENTRY = Pattern.compile("extern \"C\" ENTRY void\\s+(\\w+)\\(");
 
   private static final List<String> COMPILE =

@@ -4,8 +4,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.ResourceLock;
 
 /// The program that checks a GPU, on the stand-in driver.
+@ResourceLock(FakeDriver.LOCK)
 class GpuCheckTest {
 
   @Test
