@@ -12,11 +12,9 @@ import org.junit.jupiter.api.Assertions;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.api.parallel.Isolated;
 import smelt.formats.checkpoint.DeepSeekV3Fixture;
 
 /// DeepSeek-V3 and V3.2 in their true sizes; data is a hole, so only headers are checked.
-@Isolated
 class DeepSeekV3CheckTest {
 
   @TempDir static Path v3;

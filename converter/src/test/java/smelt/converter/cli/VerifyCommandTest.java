@@ -82,7 +82,7 @@ class VerifyCommandTest {
     assertThat(result.out().lines().findFirst().orElseThrow()).startsWith("PASS  profile w8a8: ");
     assertThat(result.out())
         .contains("mean KLD", "weights INT8 per channel, activations INT8 per token")
-        .containsPattern("memory [0-9.]+ MiB of [0-9.]+ MiB planned");
+        .containsPattern("memory [0-9.]+ [MG]iB of [0-9.]+ MiB planned");
     assertThat(JsonMapper.shared().readTree(json.toFile()).at("/verdict/passed").asBoolean())
         .isTrue();
     assertThat(Files.readString(md)).contains("w8a8");

@@ -7,14 +7,11 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
-import java.util.TimeZone;
 import java.util.TreeMap;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.api.parallel.Isolated;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -25,7 +22,6 @@ import smelt.formats.source.ModelSource;
 import smelt.formats.source.ModelSources;
 
 /// One source and recipe give one output, however it comes about.
-@Isolated
 class SameBytesTest {
 
   private static final Path SAMPLES = Checkout.root().resolve("samples");
@@ -50,24 +46,6 @@ class SameBytesTest {
     }
     other.run(FP8, second);
     assertThat(Converting.digests(second)).isEqualTo(Converting.digests(first));
-  }
-
-  @Test
-  void localeAndTimeZoneMakeNoDifference() throws Exception {
-    Path here = folder.resolve("here");
-    Converting.to(Target.INT8_CHANNEL, Target.ASCEND_W8A8).run(FP8, here);
-    Locale locale = Locale.getDefault();
-    TimeZone zone = TimeZone.getDefault();
-    try {
-      Locale.setDefault(Locale.of("tr", "TR"));
-      TimeZone.setDefault(TimeZone.getTimeZone("Asia/Kathmandu"));
-      Path second = folder.resolve("second");
-      Converting.to(Target.INT8_CHANNEL, Target.ASCEND_W8A8).run(FP8, second);
-      assertThat(Converting.digests(second)).isEqualTo(Converting.digests(here));
-    } finally {
-      Locale.setDefault(locale);
-      TimeZone.setDefault(zone);
-    }
   }
 
   /// `samples/MODEL/expected.sha256` holds what each target's files are. A change of it is a change

@@ -89,8 +89,8 @@ class CalibratedConvertTest {
         List.of(
             "int8-smooth",
             "kt-amx-int4-gptq",
-            "{target: kt-amx-int4, form: tree, solver: gptq-pool-rescale}",
             "{target: kt-aocl-int8, smooth: up-down}",
+            "{target: kt-amx-int4, form: tree, solver: gptq-pool-rescale}",
             "llamacpp-q4-importance",
             "{target: ct-w4a16, solver: gptq-pool}",
             "ascend-w8a8-static"),
