@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.api.io.TempDir;
 import smelt.converter.Program;
 import smelt.converter.SampleModel;
@@ -100,6 +101,7 @@ class ChooseCommandTest {
   }
 
   @Test
+  @EnabledIfSystemProperty(named = "smelt.long", matches = "true", disabledReason = "./dev long")
   void keepsTheBudgetToTheByte() throws IOException {
     Path chosen = folder.resolve("chosen.yaml");
     String[] args = {

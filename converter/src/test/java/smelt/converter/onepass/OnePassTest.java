@@ -22,6 +22,7 @@ import smelt.converter.recipe.Recipe;
 import smelt.converter.recipe.Recipes;
 import smelt.converter.run.Converting;
 import smelt.converter.target.Target;
+import smelt.formats.Share;
 import smelt.formats.checkpoint.Architecture;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.checkpoint.SyntheticCheckpoint;
@@ -136,7 +137,8 @@ class OnePassTest {
     assertThat(made.get("int8-channel-smooth" + norm))
         .as("factors that all experts of a layer have decided")
         .isNotEqualTo(made.get("ct-w4a16-gptq" + norm));
-    for (Map.Entry<String, QualityReport> found : result.reports().entrySet()) {
+    for (Map.Entry<String, QualityReport> found :
+        Share.of(List.copyOf(result.reports().entrySet()), 1)) {
       Path one = folder.resolve("steps").resolve(found.getKey());
       Set<Pair.Kind> smoothed = found.getKey().endsWith("-smooth") ? Pair.Kind.usual() : Set.of();
       QualityReport alone = run.verify(FP8, one, smoothed);

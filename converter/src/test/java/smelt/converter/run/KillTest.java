@@ -21,7 +21,8 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import smelt.converter.Program;
-import smelt.formats.Checkout;
+import smelt.formats.checkpoint.Architecture;
+import smelt.formats.checkpoint.SyntheticCheckpoint;
 
 /// Kills the real program at random moments, and runs the same command until it ends.
 ///
@@ -62,8 +63,16 @@ class KillTest {
   @Test
   void killedAnywhereTheSameCommandEndsWithTheSameBytes() throws Exception {
     Path recipe = folder.resolve("small.yaml");
-    Files.writeString(recipe, "name: small\ntargets: [int8-channel, bf16]\nshard_size: 2MiB\n");
-    String model = Checkout.root().resolve("samples/tiny-deepseek-v3-fp8").toString();
+    Files.writeString(recipe, "name: small\ntargets: [int8-channel, bf16]\nshard_size: 1MiB\n");
+    String model =
+        SyntheticCheckpoint.of(Architecture.DEEPSEEK_V3)
+            .form(SyntheticCheckpoint.Form.FP8_BLOCK)
+            .with("hidden_size", 256)
+            .with("moe_intermediate_size", 128)
+            .with("n_routed_experts", 16)
+            .with("num_hidden_layers", 5)
+            .write(folder.resolve("model"))
+            .toString();
     Path whole = folder.resolve("whole");
     command(model, recipe, whole);
     long nanos = runToItsEnd();

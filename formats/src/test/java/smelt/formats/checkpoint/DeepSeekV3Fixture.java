@@ -1,6 +1,9 @@
 package smelt.formats.checkpoint;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -101,13 +104,61 @@ public final class DeepSeekV3Fixture {
     this.indexer = indexer;
   }
 
-  /// Writes DeepSeek-V3 into a folder, and returns it.
+  /// Lays DeepSeek-V3 into a folder, and returns it. Its shards are those of every such folder:
+  /// they may be deleted, but not changed.
   public static Path write(Path folder) throws IOException {
-    return draft().write(folder);
+    return lay(Once.V3, folder);
   }
 
-  /// Writes DeepSeek-V3.2 into a folder, and returns it.
+  /// The same with DeepSeek-V3.2.
   public static Path writeV32(Path folder) throws IOException {
+    return lay(Once.V32, folder);
+  }
+
+  private static Path lay(Once model, Path folder) throws IOException {
+    Files.createDirectories(folder);
+    try (DirectoryStream<Path> files = Files.newDirectoryStream(model.folder())) {
+      for (Path file : files) {
+        Path to = folder.resolve(file.getFileName());
+        if (file.toString().endsWith(".safetensors")) {
+          Files.createLink(to, file);
+        } else {
+          Files.copy(file, to);
+        }
+      }
+    }
+    return folder;
+  }
+
+  /// What is written once in a process, and deleted at its end.
+  private enum Once {
+    V3,
+    V32;
+
+    private Path written;
+
+    synchronized Path folder() throws IOException {
+      if (written == null) {
+        Path folder = Files.createTempDirectory("deepseek-v3");
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> delete(folder)));
+        written = this == V3 ? draft().write(folder) : writeWithIndexer(folder);
+      }
+      return written;
+    }
+
+    private static void delete(Path folder) {
+      try (DirectoryStream<Path> files = Files.newDirectoryStream(folder)) {
+        for (Path file : files) {
+          Files.delete(file);
+        }
+        Files.delete(folder);
+      } catch (IOException e) {
+        throw new UncheckedIOException(e);
+      }
+    }
+  }
+
+  private static Path writeWithIndexer(Path folder) throws IOException {
     ObjectNode config = config();
     config.putArray("architectures").add("DeepseekV32ForCausalLM");
     config.put("model_type", "deepseek_v32");
