@@ -14,15 +14,16 @@ import java.util.concurrent.TimeUnit;
 import smelt.formats.Checkout;
 
 /// Packages from the registry of node, installed below `target` on first use, with the versions and
-/// digests of a lock file, by one process at a time. A test that needs them is skipped, saying why,
-/// where they cannot be had.
+/// digests of a lock file, by one process, and one of its threads, at a time. A test that needs
+/// them is skipped, saying why, where they cannot be had.
 record NodePackages(Path folder) {
 
   private static final List<String> OWN = List.of("package.json", "package-lock.json");
 
   /// @param name of the folder of tests with `package.json`, and of the one below `target`
   /// @param script what will be run there
-  static NodePackages install(String name, String script) throws IOException, InterruptedException {
+  static synchronized NodePackages install(String name, String script)
+      throws IOException, InterruptedException {
     Path module = Checkout.root().resolve("converter");
     Path folder = Files.createDirectories(module.resolve("target").resolve(name));
     Path from = module.resolve("src/test").resolve(name);
