@@ -63,8 +63,7 @@ class MemoryTest {
             .with("n_routed_experts", 256)
             .with("num_hidden_layers", 9)
             .write(folder.resolve("model"));
-    // How far the heap grows with so many objects depends on when the JVM finds time to collect.
-    check(convert(model, "gpu-int8-and-fp8"), 150);
+    check(convert(model, "gpu-int8-and-fp8"));
   }
 
   @Test
@@ -85,15 +84,10 @@ class MemoryTest {
   }
 
   private static void check(Seen seen) {
-    check(seen, 130);
-  }
-
-  /// @param most what is planned, at most, in percent of what is taken
-  private static void check(Seen seen, long most) {
     System.out.println(seen);
     assertThat(seen.fromOutside()).isLessThanOrEqualTo(seen.planned());
     assertThat(seen.reported()).isLessThanOrEqualTo(seen.planned());
-    assertThat(seen.planned()).isLessThanOrEqualTo(seen.reported() * most / 100);
+    assertThat(seen.planned()).isLessThanOrEqualTo(seen.reported() * 13 / 10);
   }
 
   private Seen convert(Path model, String recipe, String... more) {
