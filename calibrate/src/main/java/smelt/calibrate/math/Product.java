@@ -63,8 +63,8 @@ final class Product {
   ///
   /// @param taskRows rows of a task, unless that leaves threads without work
   /// @param group rows that are decoded at once; a multiple of what kernels multiply at once
-  /// @param depth columns of a panel; a multiple of 128, the usual block of scales. Fewer leave
-  ///   more of the time to the beginning and end of each sum
+  /// @param depth columns of a panel; a multiple of 128, the usual block of scales, and at most
+  ///   `ROW_STRIDE`. Fewer leave more of the time to the beginning and end of each sum
   private record Blocking(int taskRows, int group, int depth) {
 
     /// Many panels take turns in the first-level cache, where each meets all rows of the task; the
@@ -82,7 +82,7 @@ final class Product {
 
     /// Bytes of the decoded rows.
     long decodedBytes() {
-      return (long) Float.BYTES * group * depth;
+      return MathKernels.ROW_STRIDE * group;
     }
   }
 
@@ -110,16 +110,29 @@ final class Product {
     }
   }
 
+  /// Rows that meet many panels are copied to where kernels are fastest.
   void multiply(Matrix x, Matrix w, Matrix out) {
     RowSource stored =
         (row, _, col, _) -> new Rows(w.data(), w.at(row, col), Float.BYTES * w.stride());
-    multiply(x, new Weight(w.rows(), w.cols(), _ -> stored), out);
+    boolean often = panels(x.rows()) >= Blocking.MANY;
+    multiply(x, new Weight(w.rows(), w.cols(), space -> often ? copying(w, space) : stored), out);
+  }
+
+  private static RowSource copying(Matrix w, Space space) {
+    return (row, count, col, depth) -> {
+      long bytes = (long) Float.BYTES * depth;
+      for (int r = 0; r < count; r++) {
+        long to = space.decoded + MathKernels.ROW_STRIDE * r;
+        MemorySegment.copy(w.data(), w.at(row + r, col), space.memory, to, bytes);
+      }
+      return new Rows(space.memory, space.decoded, MathKernels.ROW_STRIDE);
+    };
   }
 
   private RowSource decoding(Tile w, Space space) {
     TileDecoder decoder = new TileDecoder(codec, w, space.memory, space.at);
     return (row, count, col, depth) -> {
-      long stride = (long) Float.BYTES * depth;
+      long stride = Math.max(MathKernels.ROW_STRIDE, (long) Float.BYTES * depth);
       for (int r = 0; r < count; r++) {
         decoder.read(row + r, col, depth, space.memory, space.decoded + stride * r);
       }

@@ -1,7 +1,9 @@
 package smelt.calibrate.smooth;
 
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import smelt.calibrate.model.WeightStream;
 import smelt.formats.BadInputException;
 import smelt.formats.checkpoint.Weight;
@@ -40,19 +42,23 @@ public final class ColumnStats {
     return Math.multiplyExact(cols, perColumn);
   }
 
-  /// Reads a weight once, through the stream's buffer. Beside the result it takes heap memory for
-  /// one row.
+  /// Reads a weight once, through the stream's buffer. Beside the result it takes memory for one
+  /// row, on the heap and off it, where the codec's kernels are fast.
   ///
   /// @throws BadInputException for numbers that are NaN or infinite
   public static ColumnStats read(Weight weight, WeightStream stream, Kernels kernels, int sampled)
       throws IOException {
-    Collector collector = new Collector(weight, kernels, sampled);
-    stream.read(weight, 0, WeightStream.rows(weight), collector::add);
-    return collector.finish();
+    try (Arena arena = Arena.ofConfined()) {
+      Collector collector = new Collector(weight, kernels, sampled, arena);
+      stream.read(weight, 0, WeightStream.rows(weight), collector::add);
+      return collector.finish();
+    }
   }
 
-  /// Takes a weight's rows as they come, each once, in any order; for one thread.
-  public static final class Collector {
+  /// Takes a weight's rows as they come, each once, in any order.
+  private static final class Collector {
+
+    private static final long ALIGNMENT = 64;
 
     private final Weight weight;
     private final Kernels kernels;
@@ -60,9 +66,10 @@ public final class ColumnStats {
     private final double[] sumSquares;
     private final float[][] sample;
     private final float[] row;
+    private final MemorySegment decoded;
     private final MemorySegment scratch;
 
-    public Collector(Weight weight, Kernels kernels, int sampled) {
+    Collector(Weight weight, Kernels kernels, int sampled, Arena arena) {
       this.weight = weight;
       this.kernels = kernels;
       int cols = Math.toIntExact(WeightStream.cols(weight));
@@ -70,15 +77,16 @@ public final class ColumnStats {
       sumSquares = new double[cols];
       row = new float[cols];
       sample = new float[(int) Math.min(sampled, WeightStream.rows(weight))][];
-      long scratchBytes = TileDecoder.scratchBytes(weight.encoding(), cols);
-      scratch = MemorySegment.ofArray(new byte[Math.toIntExact(scratchBytes)]);
+      decoded = arena.allocate((long) Float.BYTES * cols, ALIGNMENT);
+      scratch = arena.allocate(TileDecoder.scratchBytes(weight.encoding(), cols), ALIGNMENT);
     }
 
     /// @param first number of the tile's first row in the weight
-    public void add(Tile tile, long first) {
+    void add(Tile tile, long first) {
       TileDecoder decoder = new TileDecoder(kernels, tile, scratch, 0);
       for (long r = 0; r < tile.rows(); r++) {
-        decoder.read(r, 0, row.length, MemorySegment.ofArray(row), 0);
+        decoder.read(r, 0, row.length, decoded, 0);
+        MemorySegment.copy(decoded, ValueLayout.JAVA_FLOAT, 0, row, 0, row.length);
         for (int c = 0; c < row.length; c++) {
           float magnitude = Math.abs(row[c]);
           absmax[c] = Math.max(absmax[c], magnitude);
@@ -97,7 +105,7 @@ public final class ColumnStats {
     }
 
     /// @throws BadInputException for numbers that are NaN or infinite
-    public ColumnStats finish() {
+    ColumnStats finish() {
       for (int c = 0; c < absmax.length; c++) {
         if (!Float.isFinite(absmax[c])) {
           throw new BadInputException(

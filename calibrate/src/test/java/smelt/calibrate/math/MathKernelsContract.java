@@ -30,8 +30,9 @@ abstract class MathKernelsContract {
     return n * U / (1 - n * U);
   }
 
+  /// Rows of 397 numbers and the gap behind them are `ROW_STRIDE` apart.
   @ParameterizedTest
-  @ValueSource(ints = {0, 1, 2, 7, 64, 255, 301})
+  @ValueSource(ints = {0, 1, 2, 7, 64, 255, 301, 397})
   void addsProductsWithAPanel(int count) {
     Random random = new Random(41 + count);
     for (int width : new int[] {kernels().panelWidth(), kernels().narrowWidth()}) {

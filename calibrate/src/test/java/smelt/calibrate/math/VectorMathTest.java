@@ -113,6 +113,7 @@ class VectorMathTest extends MathKernelsContract {
       test.takesTheSoftmaxInSteps(count - 1);
       test.dividesColumns(count);
     }
+    test.addsProductsWithAPanel(397);
     System.out.println(test.kernels().name() + " agrees");
   }
 }
