@@ -32,7 +32,7 @@ record SampleRun(
   record Setup(
       String kernels, UnaryOperator<ModelSpec> change, LayerOptions options, long scratchBytes) {
     static final Setup PLAIN =
-        new Setup("auto", UnaryOperator.identity(), LayerOptions.PLAIN, 256L << 20);
+        new Setup("auto", UnaryOperator.identity(), LayerOptions.PLAIN, 64L << 20);
 
     Setup kernels(String name) {
       return new Setup(name, change, options, scratchBytes);

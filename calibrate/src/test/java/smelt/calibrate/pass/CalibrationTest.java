@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
@@ -36,6 +37,7 @@ class CalibrationTest {
   private static final Path MODEL = Checkout.root().resolve("samples/tiny-deepseek-v3");
   private static final LayerObserver.Options ALL = new LayerObserver.Options(HessianChoice.ALL, 40);
 
+  @TempDir private static Path shared;
   @TempDir private Path folder;
 
   private static final class Stopped extends RuntimeException {
@@ -106,6 +108,25 @@ class CalibrationTest {
     }
   }
 
+  /// A plain run over a text that nothing stopped: where it wrote, what it told, how often it
+  /// looked whether to stop.
+  private record Whole(Path folder, Calibration.Result result, int looks) {}
+
+  private static final Map<Long, Whole> WHOLE = new HashMap<>();
+
+  /// Made once for all tests.
+  private static Whole whole(long seed) throws IOException {
+    Whole made = WHOLE.get(seed);
+    if (made == null) {
+      Path out = shared.resolve("whole-" + seed);
+      int[] looks = new int[1];
+      Calibration.Result result = run(out, Setup.PLAIN, text(seed), new Stopping(looks, -1));
+      made = new Whole(out, result, looks[0]);
+      WHOLE.put(seed, made);
+    }
+    return made;
+  }
+
   private static Map<String, String> digests(Path out) throws IOException {
     Map<String, String> digests = new TreeMap<>();
     try (Stream<Path> files = Files.walk(out)) {
@@ -120,35 +141,25 @@ class CalibrationTest {
 
   @Test
   void threadsAndMemoryDoNotChangeAByte() throws IOException {
-    Calibration.Result plain = run(folder.resolve("a"), Setup.PLAIN, text(1), NEVER);
-    Calibration.Result small =
-        run(folder.resolve("b"), new Setup(3, OptionalLong.of(1), ALL), text(1), NEVER);
-    assertThat(digests(folder.resolve("b"))).isEqualTo(digests(folder.resolve("a")));
-    assertThat(small.bytesRead()).isEqualTo(plain.bytesRead());
-    CalibrationTable.open(folder.resolve("a")).requireIntact();
-  }
-
-  @Test
-  void readsNoMoreThanTheModel() throws IOException {
-    Calibration.Result result = run(folder, new Setup(2, OptionalLong.of(1), ALL), text(1), NEVER);
+    Calibration.Result small = run(folder, new Setup(3, OptionalLong.of(1), ALL), text(1), NEVER);
+    assertThat(digests(folder)).isEqualTo(digests(whole(1).folder()));
+    assertThat(small.bytesRead()).isEqualTo(whole(1).result().bytesRead());
+    CalibrationTable.open(whole(1).folder()).requireIntact();
     try (ModelSource source = ModelSources.open(MODEL)) {
       long model = Checkpoint.open(source).tensorBytes();
-      System.out.printf("%d bytes read of %d%n", result.bytesRead(), model);
-      assertThat(result.bytesRead()).isLessThanOrEqualTo(model * 102 / 100);
+      System.out.printf("%d bytes read of %d%n", small.bytesRead(), model);
+      assertThat(small.bytesRead()).isLessThanOrEqualTo(model * 102 / 100);
     }
   }
 
   @Test
   void goesOnBehindTheLastFinishedLayerWhereverItWasStopped() throws IOException {
-    var _ = run(folder.resolve("whole"), Setup.PLAIN, text(1), NEVER);
-    Map<String, String> expected = digests(folder.resolve("whole"));
-    int[] looks = new int[1];
-    var _ = run(folder.resolve("counted"), Setup.PLAIN, text(1), new Stopping(looks, -1));
-    Path out = folder.resolve("stopped");
+    Map<String, String> expected = digests(whole(1).folder());
+    int looks = whole(1).looks();
     int stops = 0;
     int keptMost = 0;
-    for (int last = 3; last < looks[0]; last += looks[0] / 4) {
-      Path one = out.resolve("" + last);
+    for (int last = 3; last < looks; last += looks / 4) {
+      Path one = folder.resolve("" + last);
       Stopping stopping = new Stopping(new int[1], last);
       assertThatThrownBy(() -> run(one, Setup.PLAIN, text(1), stopping))
           .isInstanceOf(Stopped.class);
@@ -158,8 +169,7 @@ class CalibrationTest {
       keptMost = Math.max(keptMost, result.layersKept());
       stops++;
     }
-    System.out.printf(
-        "stopped at %d of %d looks; up to %d layers kept%n", stops, looks[0], keptMost);
+    System.out.printf("stopped at %d of %d looks; up to %d layers kept%n", stops, looks, keptMost);
     assertThat(stops).isGreaterThanOrEqualTo(4);
     assertThat(keptMost).isGreaterThanOrEqualTo(3);
   }
@@ -170,10 +180,7 @@ class CalibrationTest {
     assertThatThrownBy(() -> run(folder, Setup.PLAIN, text(1), stopping))
         .isInstanceOf(Stopped.class);
     assertThat(run(folder, Setup.PLAIN, text(2), NEVER).layersKept()).isZero();
-    var _ = run(folder.resolve("fresh"), Setup.PLAIN, text(2), NEVER);
-    Map<String, String> all = digests(folder);
-    all.keySet().removeIf(name -> name.startsWith("fresh"));
-    assertThat(all).isEqualTo(digests(folder.resolve("fresh")));
+    assertThat(digests(folder)).isEqualTo(digests(whole(2).folder()));
   }
 
   @Test
@@ -183,10 +190,7 @@ class CalibrationTest {
     Stopping early = new Stopping(new int[1], 5);
     assertThatThrownBy(() -> run(folder, Setup.PLAIN, text(2), early)).isInstanceOf(Stopped.class);
     var _ = run(folder, Setup.PLAIN, text(1), NEVER);
-    var _ = run(folder.resolve("fresh"), Setup.PLAIN, text(1), NEVER);
-    Map<String, String> all = digests(folder);
-    all.keySet().removeIf(name -> name.startsWith("fresh"));
-    assertThat(all).isEqualTo(digests(folder.resolve("fresh")));
+    assertThat(digests(folder)).isEqualTo(digests(whole(1).folder()));
   }
 
   /// Sequences do not see each other, so another text in the place of the one held out changes what
@@ -227,8 +231,8 @@ class CalibrationTest {
 
   @Test
   void givesStarvedExpertsTheNearestTokensForTheirDownAlone() throws IOException {
-    Calibration.Result result = run(folder, Setup.PLAIN, text(1), NEVER);
-    CalibrationTable table = CalibrationTable.open(folder);
+    Calibration.Result result = whole(1).result();
+    CalibrationTable table = CalibrationTable.open(whole(1).folder());
     int forced = 0;
     for (int layer = 1; layer < result.index().model().layers(); layer++) {
       Coverage coverage = table.coverage(layer);

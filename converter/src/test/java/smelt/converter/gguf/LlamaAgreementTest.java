@@ -9,7 +9,9 @@ import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
@@ -33,6 +35,8 @@ class LlamaAgreementTest {
   private static final List<Integer> WINDOWS = List.of(0, 224, 448, 672);
 
   @TempDir static Path folder;
+
+  private static final Map<Path, double[]> SCORES = new HashMap<>();
 
   private static LlamaClient llama;
   private static List<List<Integer>> tokens;
@@ -97,11 +101,10 @@ class LlamaAgreementTest {
       names = {"Q8_0", "Q4_K"})
   void agreesWithTheReferenceOnTheSameBlocks(GgmlType type)
       throws IOException, InterruptedException {
-    Path model = SampleModel.path(SampleModel.BF16);
-    Path file = folder.resolve("same" + type + ".gguf");
-    Exported.of(model, type, file);
-    double[] engine = llama.score(file, tokens);
-    double[] reference = ReferencePerplexity.score(file, model, tokens);
+    double[] engine = score(SampleModel.BF16, type);
+    double[] reference =
+        ReferencePerplexity.score(
+            file(SampleModel.BF16, type), SampleModel.path(SampleModel.BF16), tokens);
     double scored = WINDOWS.size() * WINDOW;
     double ratio = Math.exp((sum(engine) - sum(reference)) / scored);
     System.out.printf(
@@ -140,9 +143,24 @@ class LlamaAgreementTest {
   /// Perplexity by the engine / golden perplexity of the BF16 sample.
   private static double ratio(String sample, GgmlType type)
       throws IOException, InterruptedException {
-    Path file = folder.resolve(sample + type + ".gguf");
-    Exported.of(SampleModel.path(sample), type, file);
-    return ratio(sample + " in " + type, llama.score(file, tokens));
+    return ratio(sample + " in " + type, score(sample, type));
+  }
+
+  /// The engine's scores of a sample model, which each type gets once.
+  private static double[] score(String sample, GgmlType type)
+      throws IOException, InterruptedException {
+    Path file = file(sample, type);
+    double[] scores = SCORES.get(file);
+    if (scores == null) {
+      Exported.of(SampleModel.path(sample), type, file);
+      scores = llama.score(file, tokens);
+      SCORES.put(file, scores);
+    }
+    return scores;
+  }
+
+  private static Path file(String sample, GgmlType type) {
+    return folder.resolve(sample + type + ".gguf");
   }
 
   private static double ratio(String what, double[] scores) {

@@ -94,7 +94,7 @@ class CalibratedConvertTest {
             "llamacpp-q4-importance",
             "{target: ct-w4a16, solver: gptq-pool}",
             "ascend-w8a8-static"),
-        3);
+        2);
   }
 
   @ParameterizedTest
@@ -110,21 +110,27 @@ class CalibratedConvertTest {
     assertThat(digests(folder.resolve("three"))).isEqualTo(digests(folder.resolve("one")));
   }
 
+  /// Recipes with and without a calibration, and who loads them.
+  private static List<List<String>> pairs() {
+    return Share.of(
+        List.of(
+            List.of("ascend-w8a8-static", "ascend-w8a8", "ascend"),
+            List.of("kt-amx-int4-gptq", "kt-amx-int4", "ktransformers"),
+            List.of("int8-smooth", "int8-channel", "sglang")),
+        2);
+  }
+
   @Test
   void everyCalibratedTargetDiffersFromThePlainOneAndPassesItsLoaderRules() throws IOException {
-    for (String[] pair :
-        new String[][] {
-          {"int8-smooth", "int8-channel", "sglang"},
-          {"ascend-w8a8-static", "ascend-w8a8", "ascend"},
-          {"kt-amx-int4-gptq", "kt-amx-int4", "ktransformers"},
-        }) {
-      Program.Result result = convert(pair[0], pair[0], "--calibration", table.toString());
+    for (List<String> pair : pairs()) {
+      Program.Result result = convert(pair.get(0), pair.get(0), "--calibration", table.toString());
       assertThat(result.exit()).as(result.err()).isZero();
-      assertThat(convert(pair[1], pair[1]).exit()).isZero();
-      assertThat(digests(folder.resolve(pair[0]))).isNotEqualTo(digests(folder.resolve(pair[1])));
+      assertThat(convert(pair.get(1), pair.get(1)).exit()).isZero();
+      assertThat(digests(folder.resolve(pair.get(0))))
+          .isNotEqualTo(digests(folder.resolve(pair.get(1))));
       Program.Result check =
-          Program.run("check", folder.resolve(pair[0]).toString(), "--for", pair[2]);
-      assertThat(check.exit()).as(pair[0] + check.out() + check.err()).isZero();
+          Program.run("check", folder.resolve(pair.get(0)).toString(), "--for", pair.get(2));
+      assertThat(check.exit()).as(pair.get(0) + check.out() + check.err()).isZero();
     }
   }
 

@@ -6,8 +6,8 @@ import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.util.HashMap;
 import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.random.RandomGenerator;
 import java.util.random.RandomGeneratorFactory;
 import smelt.formats.safetensors.SafetensorsLayout;
@@ -31,8 +31,13 @@ final class RandomData {
     SCALE_POWER_OF_TWO
   }
 
+  /// A pool's numbers depend on nothing else.
+  private record Key(long seed, Kind kind) {}
+
+  /// Read by all tests of the process, changed by none.
+  private static final Map<Key, ByteBuffer> POOLS = new ConcurrentHashMap<>();
+
   private final long seed;
-  private final Map<Kind, ByteBuffer> pools = new HashMap<>();
 
   RandomData(long seed) {
     this.seed = seed;
@@ -49,7 +54,7 @@ final class RandomData {
 
   private void fill(FileChannel out, long offset, TensorEntry tensor, Kind kind)
       throws IOException {
-    ByteBuffer pool = pools.computeIfAbsent(kind, this::pool);
+    ByteBuffer pool = POOLS.computeIfAbsent(new Key(seed, kind), RandomData::pool);
     int width = pool.capacity() / POOL;
     long mixed = seed * 0x9E3779B97F4A7C15L + tensor.name().hashCode();
     int start = (int) Math.floorMod(mixed, (long) POOL) * width;
@@ -79,9 +84,11 @@ final class RandomData {
     };
   }
 
-  private ByteBuffer pool(Kind kind) {
+  private static ByteBuffer pool(Key key) {
+    Kind kind = key.kind;
     RandomGenerator random =
-        RandomGeneratorFactory.of("L64X128MixRandom").create(seed * 31 + kind.name().hashCode());
+        RandomGeneratorFactory.of("L64X128MixRandom")
+            .create(key.seed * 31 + kind.name().hashCode());
     int width = kind == Kind.WEIGHT_BF16 || kind == Kind.NORM_BF16 ? 2 : 4;
     if (kind == Kind.CODE_E4M3 || kind == Kind.CODE_I8) {
       width = 1;
@@ -99,7 +106,7 @@ final class RandomData {
         case SCALE_POWER_OF_TWO -> pool.putFloat(Math.scalb(1f, -12 - random.nextInt(3)));
       }
     }
-    return pool.flip();
+    return pool.flip().asReadOnlyBuffer();
   }
 
   private static short bf16(double value) {
