@@ -14,8 +14,9 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import smelt.converter.Program;
+import smelt.formats.Share;
 import smelt.formats.checkpoint.Architecture;
 import smelt.formats.checkpoint.SyntheticCheckpoint;
 
@@ -53,8 +54,12 @@ class InterruptionTest {
     };
   }
 
+  static List<String> signals() {
+    return Share.of(List.of("TERM", "INT"), 1);
+  }
+
   @ParameterizedTest
-  @ValueSource(strings = {"INT", "TERM"})
+  @MethodSource("signals")
   void aSignalEndsWith75AndTheNextRunGoesOn(String signal) throws Exception {
     assumeFalse(
         signal.equals("INT") && interruptsAreIgnored(),

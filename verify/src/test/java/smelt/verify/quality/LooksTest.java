@@ -12,12 +12,13 @@ import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import smelt.formats.Share;
 
 /// How often looks on the way let a result pass that they should not, over all gates and looks, and
 /// what they save. The printed figures are in the decision record.
 class LooksTest {
 
-  private static final int RUNS = 400;
+  private static final int RUNS = Share.of(200, 400);
   private static final int LENGTH = 24;
   private static final double MEAN = 1e-3;
   private static final List<TensorScore> WEIGHTS = List.of(PlantedScores.tensor("a", 60, 0));
