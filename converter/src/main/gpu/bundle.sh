@@ -29,7 +29,7 @@ done
   mv lib/libJCudaDriver-*.so .
   rm -rf lib META-INF
 )
-cp -r "$root/samples/tiny-deepseek-v3-fp8" "$stage/samples"
+cp -r "$root/samples/tiny-deepseek-v3-fp8" "$root/samples/corpora/calibration.jsonl" "$stage/samples"
 cp "$root/LICENSE" "$root/converter/src/main/gpu/NOTICE" "$stage"
 
 tar -C "$stage" --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -cf - . |

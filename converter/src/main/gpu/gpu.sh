@@ -48,4 +48,17 @@ for recipe in int8-channel int8-block bf16 ct-fp8-channel; do
     status=1
   fi
 done
+for device in cpu cuda; do
+  rm -rf "$work/$device"
+  start=$(date +%s%N)
+  smelt calibrate "$sample" --corpus "$work/samples/calibration.jsonl" --tokens 16384 --hessians pool \
+    --device "$device" -o "$work/$device" --quiet >/dev/null
+  echo "calibrate on 16,384 tokens, $device: $((($(date +%s%N) - start) / 1000000)) ms"
+done
+if [ "$(digests "$work/cpu")" = "$(digests "$work/cuda")" ]; then
+  echo "calibrate: the same $(digests "$work/cuda" | wc -l) files from cpu and cuda"
+else
+  echo "WRONG: the calibration differs between cpu and cuda"
+  status=1
+fi
 exit "$status"

@@ -42,16 +42,18 @@ public final class DeviceWeight implements AutoCloseable {
     this.scales = scaleMemory;
   }
 
+  /// Whether the kernels multiply with weights in an encoding.
+  static boolean isKnown(Encoding encoding) {
+    return switch (encoding) {
+      case Encoding.Plain(ElementType type) -> type == ElementType.BF16 || type == ElementType.F32;
+      case Encoding.Block b -> isCode(b.type()) && b.scaleType() == ElementType.F32;
+      case Encoding.Channel c -> isCode(c.type()) && c.scaleType() == ElementType.F32;
+      case Encoding.Int4 _, Encoding.Ggml _ -> false;
+    };
+  }
+
   private static void requireKnown(Encoding encoding) {
-    boolean known =
-        switch (encoding) {
-          case Encoding.Plain(ElementType type) ->
-              type == ElementType.BF16 || type == ElementType.F32;
-          case Encoding.Block b -> isCode(b.type()) && b.scaleType() == ElementType.F32;
-          case Encoding.Channel c -> isCode(c.type()) && c.scaleType() == ElementType.F32;
-          case Encoding.Int4 _, Encoding.Ggml _ -> false;
-        };
-    if (!known) {
+    if (!isKnown(encoding)) {
       throw new UnsupportedException(
           "multiplying with " + encoding + " on a GPU",
           "weights in F32 and BF16, and in E4M3 and INT8 with F32 scales, are");

@@ -16,9 +16,9 @@ import smelt.formats.codec.Transcoder;
 /// scales of many sizes, rows that end inside a block.
 public final class TranscoderCheck {
 
-  private static final long ROWS = 200;
-  private static final long COLS = 264;
-  private static final long SEED = 5;
+  static final long ROWS = 200;
+  static final long COLS = 264;
+  static final long SEED = 5;
 
   private TranscoderCheck() {}
 
@@ -40,7 +40,7 @@ public final class TranscoderCheck {
     }
   }
 
-  private static Tile tile(Arena arena, Encoding encoding) {
+  static Tile tile(Arena arena, Encoding encoding) {
     Shape shape = Shape.of(ROWS, COLS);
     ElementType scaleType = encoding.scales().orElse(ElementType.F32);
     MemorySegment scales =
@@ -52,7 +52,7 @@ public final class TranscoderCheck {
         encoding, arena.allocate(encoding.codeBytes(shape.elements())), 0, scales, 0, ROWS, COLS);
   }
 
-  private static void fill(Tile tile, Random random) {
+  static void fill(Tile tile, Random random) {
     for (long i = 0; i < ROWS * COLS; i++) {
       float value = (float) (random.nextGaussian() * Math.scalb(1.0, random.nextInt(16) - 12));
       put(tile.codes(), tile.encoding().type(), i, value, random);

@@ -4,6 +4,7 @@ import static smelt.calibrate.math.Matrix.F32;
 
 import java.lang.foreign.MemorySegment;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.function.IntConsumer;
 import smelt.formats.codec.Encoding;
 import smelt.formats.codec.Kernels;
@@ -31,6 +32,7 @@ public final class Compute implements AutoCloseable {
   private final Product product;
   private final Attention attention;
   private final Rounding rounding;
+  private Optional<DeviceProducts> device = Optional.empty();
 
   /// @param threads at least 1; the caller's is one of them
   public Compute(MathKernels math, Kernels codec, int threads) {
@@ -65,6 +67,13 @@ public final class Compute implements AutoCloseable {
     return workers.threads();
   }
 
+  /// From now on products with weights go to a device, where it takes their encoding.
+  ///
+  /// @param products stays open longer than this, whose owner closes it
+  public void useDevice(DeviceProducts products) {
+    device = Optional.of(products);
+  }
+
   /// Does the tasks `0` to `tasks - 1` of some other operation on these threads, each task by one.
   public void each(int tasks, IntConsumer task) {
     workers.run(tasks, (number, _) -> task.accept(number));
@@ -88,10 +97,14 @@ public final class Compute implements AutoCloseable {
   }
 
   /// `out = x * wT`: `x` is n x k, `w` m x k in any encoding that codecs read, `out` n x m. The
-  /// weight is decoded piece by piece.
+  /// weight is decoded piece by piece, or sent to a device.
   public void multiply(Matrix x, Tile w, Matrix out) {
     check(x.cols() == w.cols() && out.rows() == x.rows() && out.cols() == w.rows(), x, out);
-    product.multiply(x, w, out);
+    if (device.isPresent() && device.get().takes(w.encoding()) && x.rows() > 0) {
+      device.get().multiply(x, w, out);
+    } else {
+      product.multiply(x, w, out);
+    }
   }
 
   /// `out = x * wT`: `x` is n x k, `w` m x k, `out` n x m.

@@ -30,6 +30,7 @@ import smelt.converter.progress.Progress;
 import smelt.converter.run.AnonymousMemory;
 import smelt.converter.run.HeapThrift;
 import smelt.converter.run.OutputFolder;
+import smelt.converter.run.ProductOffload;
 import smelt.converter.run.StopSignal;
 import smelt.converter.run.TableFolder;
 import smelt.converter.tuning.ImatrixExport;
@@ -131,6 +132,8 @@ public final class CalibrateCommand implements Callable<Integer> {
       description = "auto, vector or scalar.")
   private KernelOption.KernelChoice kernels;
 
+  @Mixin private DeviceOption device;
+
   @Mixin private RunOptions run;
 
   @Mixin private QuietOption quiet;
@@ -170,12 +173,23 @@ public final class CalibrateCommand implements Callable<Integer> {
         return ExitCode.OK.code();
       }
       requireDisk(plan);
-      return run(from, texts, options, plan, new Tools(compute, stop, watched), answer);
+      CalibratePlan withDevice = planOf(from, texts, options, compute, ProductOffload.HOST_BYTES);
+      try (ProductOffload offload =
+          device.openProducts(
+              from.checkpoint(), new ProductOffload.Memory(withDevice.peak(), run.memory()))) {
+        offload.products().ifPresent(compute::useDevice);
+        if (offload.products().isPresent()) {
+          plan = withDevice;
+          answer = new CalibrateText(terminal, json, plan);
+        }
+        Tools tools = new Tools(compute, offload.text(), stop, watched);
+        return run(from, texts, options, plan, tools, answer);
+      }
     }
   }
 
   /// What a run works with.
-  private record Tools(Compute compute, StopSignal stop, AnonymousMemory watched) {}
+  private record Tools(Compute compute, String device, StopSignal stop, AnonymousMemory watched) {}
 
   private int run(
       Calibration.Model from,
@@ -197,7 +211,7 @@ public final class CalibrateCommand implements Callable<Integer> {
               new CalibrateWatcher(progress, tools.stop()),
               "smelt " + Version.text());
       try (TableFolder folder = TableFolder.open(output, calibration::made)) {
-        Calibration.Result result = result(calibration, folder, plan);
+        Calibration.Result result = result(calibration, folder, plan, tools.device());
         folder.finish();
         if (imatrix != null) {
           ImatrixFile.write(CalibrationTable.open(output), from.checkpoint(), imatrix);
@@ -209,7 +223,8 @@ public final class CalibrateCommand implements Callable<Integer> {
     }
   }
 
-  private Calibration.Result result(Calibration calibration, TableFolder folder, CalibratePlan plan)
+  private Calibration.Result result(
+      Calibration calibration, TableFolder folder, CalibratePlan plan, String device)
       throws IOException {
     if (folder.isComplete()) {
       terminal.message("nothing to do: " + output + " already holds this table");
@@ -219,10 +234,11 @@ public final class CalibrateCommand implements Callable<Integer> {
     terminal.message(
         String.format(
             Locale.ROOT,
-            "%,d tokens, memory up to %s, disk up to %s",
+            "%,d tokens, memory up to %s, disk up to %s; device %s",
             plan.tokens(),
             ByteSize.format(plan.peak()),
-            ByteSize.format(plan.diskBytes())));
+            ByteSize.format(plan.diskBytes()),
+            device));
     return calibration.run(output, folder.work());
   }
 
@@ -261,16 +277,7 @@ public final class CalibrateCommand implements Callable<Integer> {
       LayerObserver.Options options,
       Compute compute) {
     OptionalLong budget = run.memory();
-    CalibratePlan plan =
-        CalibratePlan.of(
-            new CalibratePlan.Work(
-                from.checkpoint(),
-                texts.text().tokens(),
-                texts.text().longest(),
-                options,
-                compute,
-                texts.bytes() + (imatrix == null ? 0 : ImatrixExport.bytes(from.checkpoint()))),
-            budget);
+    CalibratePlan plan = planOf(from, texts, options, compute, 0);
     if (budget.isPresent() && plan.peak() > budget.getAsLong()) {
       throw new RefusedException(
           "--memory " + ByteSize.format(budget.getAsLong()),
@@ -281,6 +288,25 @@ public final class CalibrateCommand implements Callable<Integer> {
               + ", or shorter sequences with --sequence-length, or fewer --hessians");
     }
     return plan;
+  }
+
+  /// @param more bytes that the run takes besides, such as a GPU's driver
+  private CalibratePlan planOf(
+      Calibration.Model from,
+      CalibrateTexts texts,
+      LayerObserver.Options options,
+      Compute compute,
+      long more) {
+    long export = imatrix == null ? 0 : ImatrixExport.bytes(from.checkpoint());
+    CalibratePlan.Work work =
+        new CalibratePlan.Work(
+            from.checkpoint(),
+            texts.text().tokens(),
+            texts.text().longest(),
+            options,
+            compute,
+            texts.bytes() + export + more);
+    return CalibratePlan.of(work, run.memory());
   }
 
   private void requireDisk(CalibratePlan plan) throws IOException {

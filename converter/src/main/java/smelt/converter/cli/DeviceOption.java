@@ -7,6 +7,8 @@ import smelt.converter.RefusedException;
 import smelt.converter.plan.Plan;
 import smelt.converter.run.MemoryPlan;
 import smelt.converter.run.Offload;
+import smelt.converter.run.ProductOffload;
+import smelt.formats.checkpoint.Checkpoint;
 
 /// `--device`, the same for every command that computes.
 final class DeviceOption {
@@ -35,6 +37,17 @@ final class DeviceOption {
       case CPU -> Offload.none("cpu");
       case AUTO -> Offload.ifFit(CudaProbe.probe(), plan, memory, budget);
       case CUDA -> Offload.require(CudaProbe.probe(), plan, memory, budget);
+    };
+  }
+
+  /// Opens what the products of a model shall use, as `open` does.
+  ///
+  /// @throws RefusedException if `cuda` is asked for and cannot be
+  ProductOffload openProducts(Checkpoint checkpoint, ProductOffload.Memory memory) {
+    return switch (device) {
+      case CPU -> ProductOffload.none("cpu");
+      case AUTO -> ProductOffload.ifFit(CudaProbe.probe(), checkpoint, memory);
+      case CUDA -> ProductOffload.require(CudaProbe.probe(), checkpoint, memory);
     };
   }
 

@@ -1,5 +1,6 @@
 package smelt.converter.cli;
 
+import static java.util.stream.Collectors.joining;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
@@ -7,6 +8,8 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -111,6 +114,48 @@ class DeviceOptionTest {
     assertThat(onCpu.exit()).isZero();
     Map<String, String> expected = Converting.digests(folder.resolve("cpu"));
     assertThat(Converting.digests(folder.resolve("cuda"))).isEqualTo(expected);
+  }
+
+  private static String[] calibrate(String model, Path corpus, Path out, String... more) {
+    String[] words = {
+      "calibrate", model, "--corpus", corpus.toString(), "--tokens", "40", "-o", out.toString()
+    };
+    return Stream.concat(Stream.of(words), Stream.of(more)).toArray(String[]::new);
+  }
+
+  private Path corpus() throws IOException {
+    String ids = IntStream.range(0, 20).mapToObj(i -> "" + 7 * i % 61).collect(joining(","));
+    String line = "{\"ids\":[" + ids + "]}\n";
+    return Files.writeString(folder.resolve("corpus.jsonl"), line + line.replace("[0,", "[5,"));
+  }
+
+  @Test
+  void theDeviceGivesTheSameTable() throws IOException {
+    Path cuda = folder.resolve("cuda");
+    String[] onDevice = calibrate(model, corpus(), cuda, "--device", "cuda", "--hessians", "pool");
+    Program.Result found = withStandIn().go(onDevice);
+    assertThat(found.exit()).as(found.err()).isZero();
+    assertThat(found.err()).contains("device cuda (Stand-in, compute capability 9.0");
+    Path cpu = folder.resolve("cpu");
+    String[] here = calibrate(model, corpus(), cpu, "--device", "cpu", "--hessians", "pool");
+    Program.Result expected = Program.run(here);
+    assertThat(expected.exit()).as(expected.err()).isZero();
+    assertThat(expected.err()).contains("device cpu");
+    assertThat(Converting.digests(cuda)).isEqualTo(Converting.digests(cpu));
+  }
+
+  @Test
+  void aCalibrationIsRefusedADeviceThatIsNotThereOrThatTheMemoryDoesNotAllow() throws IOException {
+    Path out = folder.resolve("out");
+    Program.Result without =
+        withoutDriver().go(calibrate(model, corpus(), out, "--device", "cuda"));
+    assertThat(without.exit()).isEqualTo(4);
+    assertThat(without.err()).contains("--device cuda", "no NVIDIA driver");
+    Program.Result small =
+        withStandIn().go(calibrate(model, corpus(), out, "--device", "cuda", "--memory", "700M"));
+    assertThat(small.exit()).isEqualTo(4);
+    assertThat(small.err()).contains("GPU driver", "--device cpu");
+    assertThat(out).doesNotExist();
   }
 
   @Test

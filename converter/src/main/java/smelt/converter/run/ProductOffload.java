@@ -1,0 +1,134 @@
+package smelt.converter.run;
+
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.TreeMap;
+import smelt.calibrate.cuda.CudaProducts;
+import smelt.calibrate.cuda.CudaState;
+import smelt.calibrate.cuda.DeviceException;
+import smelt.calibrate.cuda.ProductsCheck;
+import smelt.calibrate.math.DeviceProducts;
+import smelt.converter.ByteSize;
+import smelt.converter.RefusedException;
+import smelt.formats.Problem;
+import smelt.formats.checkpoint.Checkpoint;
+import smelt.formats.checkpoint.Weight;
+import smelt.formats.codec.Encoding;
+
+/// The GPU that multiplies with a model's weights, if any. Before it is used, it multiplies with a
+/// small weight in each of the model's encodings, and the bits must be those of the processor.
+public final class ProductOffload implements AutoCloseable {
+
+  /// Bytes of memory that the host needs besides, for the driver and what is on its way.
+  public static final long HOST_BYTES = MemoryPlan.DRIVER_BYTES + CudaProducts.HOST_BYTES;
+
+  private final String text;
+  private final Optional<CudaProducts> products;
+
+  private ProductOffload(String text, Optional<CudaProducts> products) {
+    this.text = text;
+    this.products = products;
+  }
+
+  /// What a run needs of memory.
+  ///
+  /// @param peak bytes with a GPU, `HOST_BYTES` among them
+  /// @param budget bytes that it may take; empty for no limit
+  public record Memory(long peak, OptionalLong budget) {}
+
+  /// No GPU.
+  ///
+  /// @param text for the log, why
+  public static ProductOffload none(String text) {
+    return new ProductOffload(text, Optional.empty());
+  }
+
+  /// A GPU if one is there and fits, else none.
+  public static ProductOffload ifFit(CudaState state, Checkpoint checkpoint, Memory memory) {
+    try {
+      return require(state, checkpoint, memory);
+    } catch (RefusedException e) {
+      return none("cpu: " + e.problems().getFirst().found());
+    }
+  }
+
+  /// A GPU that fits.
+  ///
+  /// @throws RefusedException if there is none
+  public static ProductOffload require(CudaState state, Checkpoint checkpoint, Memory memory) {
+    if (!(state instanceof CudaState.Ready ready)) {
+      throw refused(state.text(), state.expected(), state.remedy());
+    }
+    if (memory.budget.isPresent() && memory.peak > memory.budget.getAsLong()) {
+      throw refused(
+          "a run whose GPU driver takes the memory to " + ByteSize.format(memory.peak),
+          "at most " + ByteSize.format(memory.budget.getAsLong()) + ", as --memory says",
+          "give --memory " + ByteSize.format(memory.peak) + ", or --device cpu");
+    }
+    long largest = checkpoint.weights().stream().mapToLong(Weight::bytes).max().orElse(0);
+    long needed = CudaProducts.deviceBytes(largest);
+    if (ready.freeBytes() < needed) {
+      throw refused(
+          ready.name() + " with " + ByteSize.format(ready.freeBytes()) + " of free memory",
+          ByteSize.format(needed) + " for the largest weight and tokens",
+          "stop what else uses the GPU, or use --device cpu");
+    }
+    return open(ready, checkpoint);
+  }
+
+  private static ProductOffload open(CudaState.Ready ready, Checkpoint checkpoint) {
+    try {
+      CudaProducts products = CudaProducts.open(ready);
+      try {
+        List<Encoding> encodings = encodings(checkpoint, products);
+        if (encodings.isEmpty()) {
+          throw refused(
+              "a model without a weight that GPU kernels multiply with",
+              "one in BF16 or F32, or in E4M3 or INT8 with F32 scales",
+              "use --device cpu");
+        }
+        encodings.forEach(encoding -> ProductsCheck.check(products, encoding));
+        return new ProductOffload(products.name(), Optional.of(products));
+      } catch (RuntimeException e) {
+        products.close();
+        throw e;
+      }
+    } catch (DeviceException e) {
+      throw refused(
+          ready.name() + ", which does not work (" + e.getMessage() + ")",
+          "a GPU that gives the bits of the processor",
+          "look at nvidia-smi, report this, and use --device cpu");
+    }
+  }
+
+  /// The different encodings of weights that a device takes.
+  private static List<Encoding> encodings(Checkpoint checkpoint, DeviceProducts products) {
+    TreeMap<String, Encoding> byName = new TreeMap<>();
+    for (Weight weight : checkpoint.weights()) {
+      if (products.takes(weight.encoding())) {
+        byName.put(weight.encoding().toString(), weight.encoding());
+      }
+    }
+    return List.copyOf(byName.values());
+  }
+
+  private static RefusedException refused(String found, String expected, String remedy) {
+    return new RefusedException(List.of(new Problem("--device cuda", found, expected, remedy)));
+  }
+
+  /// What is used, for the log.
+  public String text() {
+    return text;
+  }
+
+  /// What multiplies on the GPU.
+  public Optional<DeviceProducts> products() {
+    return products.map(found -> found);
+  }
+
+  @Override
+  public void close() {
+    products.ifPresent(CudaProducts::close);
+  }
+}
