@@ -176,7 +176,8 @@ public final class CalibrateCommand implements Callable<Integer> {
       CalibratePlan withDevice = planOf(from, texts, options, compute, ProductOffload.HOST_BYTES);
       try (ProductOffload offload =
           device.openProducts(
-              from.checkpoint(), new ProductOffload.Memory(withDevice.peak(), run.memory()))) {
+              List.of(from.checkpoint()),
+              new ProductOffload.Memory(withDevice.peak(), run.memory()))) {
         offload.products().ifPresent(compute::useDevice);
         if (offload.products().isPresent()) {
           plan = withDevice;

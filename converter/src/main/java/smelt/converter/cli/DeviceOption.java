@@ -1,5 +1,6 @@
 package smelt.converter.cli;
 
+import java.util.List;
 import java.util.OptionalLong;
 import picocli.CommandLine.Option;
 import smelt.calibrate.cuda.CudaProbe;
@@ -40,14 +41,14 @@ final class DeviceOption {
     };
   }
 
-  /// Opens what the products of a model shall use, as `open` does.
+  /// Opens what products with the weights of models shall use, as `open` does.
   ///
   /// @throws RefusedException if `cuda` is asked for and cannot be
-  ProductOffload openProducts(Checkpoint checkpoint, ProductOffload.Memory memory) {
+  ProductOffload openProducts(List<Checkpoint> models, ProductOffload.Memory memory) {
     return switch (device) {
       case CPU -> ProductOffload.none("cpu");
-      case AUTO -> ProductOffload.ifFit(CudaProbe.probe(), checkpoint, memory);
-      case CUDA -> ProductOffload.require(CudaProbe.probe(), checkpoint, memory);
+      case AUTO -> ProductOffload.ifFit(CudaProbe.probe(), models, memory);
+      case CUDA -> ProductOffload.require(CudaProbe.probe(), models, memory);
     };
   }
 

@@ -22,6 +22,7 @@ import smelt.converter.Version;
 import smelt.converter.progress.Progress;
 import smelt.converter.run.AnonymousMemory;
 import smelt.converter.run.HeapThrift;
+import smelt.converter.run.ProductOffload;
 import smelt.converter.run.StopSignal;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.codec.KernelSet;
@@ -148,7 +149,9 @@ public final class VerifyCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     Map<String, Path> reports = report.files(FORMATS);
     requirePositive();
-    device.requireProcessor("verify");
+    if (weightsOnly) {
+      device.requireProcessor("verify --weights-only");
+    }
     VerifyOutput output = new VerifyOutput(json.wanted(), reports, Optional.ofNullable(tables));
     output.requireWritable();
     String set = kernels.name().toLowerCase(Locale.ROOT);
@@ -177,13 +180,30 @@ public final class VerifyCommand implements Callable<Integer> {
       }
       VerifyTexts texts = texts(source, made);
       VerifyPlan plan = plan(source, made, texts, compute);
-      Verification.Tools tools = new Verification.Tools(codec, compute);
-      QualityReport found = verify(source, made, texts, wanted, plan, tools, stop);
-      interruption.writing(true);
-      double seconds = (System.nanoTime() - start) / 1e9;
-      output.write(found, new VerifyOutput.Run(plan, watched.peak(), seconds), terminal);
-      return (found.verdict().passed() ? ExitCode.OK : ExitCode.BOUND_FAILED).code();
+      VerifyPlan withDevice =
+          VerifyPlan.of(
+              work(source, made, texts, compute, ProductOffload.HOST_BYTES), run.memory());
+      try (ProductOffload offload = offload(source, made, withDevice)) {
+        offload.products().ifPresent(compute::useDevice);
+        plan = offload.products().isPresent() ? withDevice : plan;
+        tell(texts, plan, offload);
+        Verification.Tools tools = new Verification.Tools(codec, compute);
+        QualityReport found = verify(source, made, texts, wanted, plan, tools, stop);
+        interruption.writing(true);
+        double seconds = (System.nanoTime() - start) / 1e9;
+        output.write(found, new VerifyOutput.Run(plan, watched.peak(), seconds), terminal);
+        return (found.verdict().passed() ? ExitCode.OK : ExitCode.BOUND_FAILED).code();
+      }
     }
+  }
+
+  private ProductOffload offload(
+      Verification.Model source, Verification.Model made, VerifyPlan withDevice) {
+    return weightsOnly
+        ? ProductOffload.none("cpu")
+        : device.openProducts(
+            List.of(source.checkpoint(), made.checkpoint()),
+            new ProductOffload.Memory(withDevice.peak(), run.memory()));
   }
 
   private void requirePositive() {
@@ -207,20 +227,28 @@ public final class VerifyCommand implements Callable<Integer> {
         tokens);
   }
 
+  /// @param more bytes that the run takes besides, such as a GPU's driver
+  private VerifyPlan.Work work(
+      Verification.Model source,
+      Verification.Model made,
+      VerifyTexts texts,
+      Compute compute,
+      long more) {
+    return new VerifyPlan.Work(
+        source.checkpoint(),
+        made.checkpoint(),
+        texts.lengths(),
+        compute,
+        texts.bytes() + more,
+        earlyPass && !weightsOnly
+            ? Looks.onTheWay(texts.lengths())
+            : Looks.atTheEnd(texts.lengths().size()),
+        made.smoothed());
+  }
+
   private VerifyPlan plan(
       Verification.Model source, Verification.Model made, VerifyTexts texts, Compute compute) {
-    VerifyPlan.Work work =
-        new VerifyPlan.Work(
-            source.checkpoint(),
-            made.checkpoint(),
-            texts.lengths(),
-            compute,
-            texts.bytes(),
-            earlyPass && !weightsOnly
-                ? Looks.onTheWay(texts.lengths())
-                : Looks.atTheEnd(texts.lengths().size()),
-            made.smoothed());
-    VerifyPlan plan = VerifyPlan.of(work, run.memory());
+    VerifyPlan plan = VerifyPlan.of(work(source, made, texts, compute, 0), run.memory());
     if (run.memory().isPresent() && plan.peak() > run.memory().getAsLong()) {
       throw new RefusedException(
           "--memory " + ByteSize.format(run.memory().getAsLong()),
@@ -232,6 +260,10 @@ public final class VerifyCommand implements Callable<Integer> {
               + ByteSize.format(plan.peak())
               + (plan.rounds() == 0 ? "" : ", or shorter sequences with --sequence-length"));
     }
+    return plan;
+  }
+
+  private void tell(VerifyTexts texts, VerifyPlan plan, ProductOffload offload) {
     terminal.message(
         plan.rounds() == 0
             ? "weights only"
@@ -240,8 +272,9 @@ public final class VerifyCommand implements Callable<Integer> {
                 + plan.rounds()
                 + (plan.rounds() == 1 ? " round" : " rounds")
                 + ", memory up to "
-                + ByteSize.format(plan.peak()));
-    return plan;
+                + ByteSize.format(plan.peak())
+                + "; device "
+                + offload.text());
   }
 
   private QualityReport verify(

@@ -3,7 +3,7 @@ package smelt.converter.run;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
-import java.util.TreeMap;
+import java.util.stream.Stream;
 import smelt.calibrate.cuda.CudaProducts;
 import smelt.calibrate.cuda.CudaState;
 import smelt.calibrate.cuda.DeviceException;
@@ -16,8 +16,8 @@ import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.checkpoint.Weight;
 import smelt.formats.codec.Encoding;
 
-/// The GPU that multiplies with a model's weights, if any. Before it is used, it multiplies with a
-/// small weight in each of the model's encodings, and the bits must be those of the processor.
+/// The GPU that multiplies with the weights of models, if any. Before it is used, it multiplies
+/// with a small weight in each of their encodings, and the bits must be those of the processor.
 public final class ProductOffload implements AutoCloseable {
 
   /// Bytes of memory that the host needs besides, for the driver and what is on its way.
@@ -45,9 +45,9 @@ public final class ProductOffload implements AutoCloseable {
   }
 
   /// A GPU if one is there and fits, else none.
-  public static ProductOffload ifFit(CudaState state, Checkpoint checkpoint, Memory memory) {
+  public static ProductOffload ifFit(CudaState state, List<Checkpoint> models, Memory memory) {
     try {
-      return require(state, checkpoint, memory);
+      return require(state, models, memory);
     } catch (RefusedException e) {
       return none("cpu: " + e.problems().getFirst().found());
     }
@@ -56,7 +56,7 @@ public final class ProductOffload implements AutoCloseable {
   /// A GPU that fits.
   ///
   /// @throws RefusedException if there is none
-  public static ProductOffload require(CudaState state, Checkpoint checkpoint, Memory memory) {
+  public static ProductOffload require(CudaState state, List<Checkpoint> models, Memory memory) {
     if (!(state instanceof CudaState.Ready ready)) {
       throw refused(state.text(), state.expected(), state.remedy());
     }
@@ -66,7 +66,7 @@ public final class ProductOffload implements AutoCloseable {
           "at most " + ByteSize.format(memory.budget.getAsLong()) + ", as --memory says",
           "give --memory " + ByteSize.format(memory.peak) + ", or --device cpu");
     }
-    long largest = checkpoint.weights().stream().mapToLong(Weight::bytes).max().orElse(0);
+    long largest = weights(models).mapToLong(Weight::bytes).max().orElse(0);
     long needed = CudaProducts.deviceBytes(largest);
     if (ready.freeBytes() < needed) {
       throw refused(
@@ -74,17 +74,17 @@ public final class ProductOffload implements AutoCloseable {
           ByteSize.format(needed) + " for the largest weight and tokens",
           "stop what else uses the GPU, or use --device cpu");
     }
-    return open(ready, checkpoint);
+    return open(ready, models);
   }
 
-  private static ProductOffload open(CudaState.Ready ready, Checkpoint checkpoint) {
+  private static ProductOffload open(CudaState.Ready ready, List<Checkpoint> models) {
     try {
       CudaProducts products = CudaProducts.open(ready);
       try {
-        List<Encoding> encodings = encodings(checkpoint, products);
+        List<Encoding> encodings = encodings(models, products);
         if (encodings.isEmpty()) {
           throw refused(
-              "a model without a weight that GPU kernels multiply with",
+              "no weight that GPU kernels multiply with",
               "one in BF16 or F32, or in E4M3 or INT8 with F32 scales",
               "use --device cpu");
         }
@@ -103,14 +103,12 @@ public final class ProductOffload implements AutoCloseable {
   }
 
   /// The different encodings of weights that a device takes.
-  private static List<Encoding> encodings(Checkpoint checkpoint, DeviceProducts products) {
-    TreeMap<String, Encoding> byName = new TreeMap<>();
-    for (Weight weight : checkpoint.weights()) {
-      if (products.takes(weight.encoding())) {
-        byName.put(weight.encoding().toString(), weight.encoding());
-      }
-    }
-    return List.copyOf(byName.values());
+  private static List<Encoding> encodings(List<Checkpoint> models, DeviceProducts products) {
+    return weights(models).map(Weight::encoding).distinct().filter(products::takes).toList();
+  }
+
+  private static Stream<Weight> weights(List<Checkpoint> models) {
+    return models.stream().flatMap(model -> model.weights().stream());
   }
 
   private static RefusedException refused(String found, String expected, String remedy) {

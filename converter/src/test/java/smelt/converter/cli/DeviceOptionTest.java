@@ -12,9 +12,8 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
 import smelt.calibrate.cuda.CudaProbe;
 import smelt.calibrate.cuda.CudaState;
 import smelt.converter.Program;
@@ -91,15 +90,46 @@ class DeviceOptionTest {
     assertThat(result.err()).contains("a plan without a tensor that GPU kernels write");
   }
 
-  @ParameterizedTest
-  @ValueSource(strings = {"verify", "generate"})
-  void commandsWithoutCodeForGpusRefuseCudaByName(String command) {
-    Program.Result result =
-        command.equals("verify")
-            ? Program.run("verify", model, "--against", model, "--device", "cuda")
-            : Program.run("generate", model, "--prompt", "a", "--device", "cuda");
-    assertThat(result.exit()).isEqualTo(4);
-    assertThat(result.err()).contains(command + ", which has no code for GPUs");
+  @Test
+  void commandsWithoutCodeForGpusRefuseCudaByName() {
+    Program.Result generate = Program.run("generate", model, "--prompt", "a", "--device", "cuda");
+    assertThat(generate.exit()).isEqualTo(4);
+    assertThat(generate.err()).contains("generate, which has no code for GPUs");
+    Program.Result verify =
+        Program.run("verify", model, "--against", model, "--weights-only", "--device", "cuda");
+    assertThat(verify.exit()).isEqualTo(4);
+    assertThat(verify.err()).contains("verify --weights-only, which has no code for GPUs");
+  }
+
+  @Test
+  @EnabledIfSystemProperty(named = "smelt.long", matches = "true", disabledReason = "./dev long")
+  void theDeviceGivesTheSameVerdictToTheLastBit() throws IOException {
+    Path made = folder.resolve("made");
+    Program.Result converted =
+        Program.run("convert", model, "--recipe", "int8-channel", "-o", made.toString());
+    assertThat(converted.exit()).as(converted.err()).isZero();
+    Path cuda = folder.resolve("cuda");
+    Program.Result found = withStandIn().go(verify(made, cuda, "--device", "cuda"));
+    assertThat(found.err()).contains("device cuda (Stand-in, compute capability 9.0");
+    Path cpu = folder.resolve("cpu");
+    Program.Result expected = Program.run(verify(made, cpu, "--device", "cpu"));
+    assertThat(found.exit()).as(found.err()).isEqualTo(expected.exit());
+    assertThat(Converting.digests(cuda)).isNotEmpty().isEqualTo(Converting.digests(cpu));
+  }
+
+  private String[] verify(Path made, Path tables, String... more) throws IOException {
+    String[] words = {
+      "verify",
+      made.toString(),
+      "--against",
+      model,
+      "--corpus",
+      corpus().toString(),
+      "--no-early-stop",
+      "--tables",
+      tables.toString()
+    };
+    return Stream.concat(Stream.of(words), Stream.of(more)).toArray(String[]::new);
   }
 
   @Test
