@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks the GPU of this machine, and converts the sample on it. Needs the driver and nothing else:
-# smelt-gpu.tgz beside this script holds Java, the program, the kernels and the sample.
+# smelt-gpu.tgz beside this script holds Java, the program, the kernels, the sample and a text.
 # Usage: gpu.sh [--small]. Exit codes: 0 all is right, 1 something is not, 4 there is no GPU.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
@@ -52,7 +52,10 @@ for device in cpu cuda; do
   rm -rf "$work/$device"
   start=$(date +%s%N)
   smelt calibrate "$sample" --corpus "$work/samples/calibration.jsonl" --tokens 16384 --hessians pool \
-    --device "$device" -o "$work/$device" --quiet >/dev/null
+    --device "$device" -o "$work/$device" --quiet >/dev/null || {
+    echo "WRONG: calibrate --device $device ended with $?"
+    exit 1
+  }
   echo "calibrate on 16,384 tokens, $device: $((($(date +%s%N) - start) / 1000000)) ms"
 done
 if [ "$(digests "$work/cpu")" = "$(digests "$work/cuda")" ]; then

@@ -8,8 +8,8 @@ import smelt.calibrate.math.Matrix;
 import smelt.formats.codec.Encoding;
 import smelt.formats.codec.Tile;
 
-/// Products of the reference model on a GPU. A weight is sent as it is stored, once for all tokens;
-/// tokens and results go in parts of up to `PART_BYTES`.
+/// Products of the reference model on a GPU. A weight is sent as it is stored, once for each
+/// product; tokens and results go in parts of up to `PART_BYTES`.
 ///
 /// Tensor cores are not used: they round what goes in to BF16 and sum in an order of their own, and
 /// what a calibration finds must not depend on where it ran.
@@ -23,16 +23,17 @@ public final class CudaProducts implements DeviceProducts {
 
   private static final long ALIGNMENT = 64;
 
-  private final Arena arena = Arena.ofShared();
   private final CudaDevice device;
   private final CudaMath math;
   private final long partBytes;
-  private Optional<MemorySegment> between = Optional.empty();
+  private final Arena arena;
+  private Optional<MemorySegment> bounce = Optional.empty();
 
   private CudaProducts(CudaDevice device, long partBytes) {
     this.device = device;
     this.partBytes = partBytes;
     math = new CudaMath(device);
+    arena = Arena.ofShared();
   }
 
   /// Opens the device that a probe found.
@@ -43,7 +44,13 @@ public final class CudaProducts implements DeviceProducts {
   }
 
   static CudaProducts open(CudaState.Ready state, long partBytes) {
-    return new CudaProducts(CudaDevice.open(state), partBytes);
+    CudaDevice device = CudaDevice.open(state);
+    try {
+      return new CudaProducts(device, partBytes);
+    } catch (RuntimeException e) {
+      device.close();
+      throw e;
+    }
   }
 
   /// Memory of the device for products with tiles of a weight.
@@ -97,10 +104,10 @@ public final class CudaProducts implements DeviceProducts {
   /// A matrix of the same size whose rows follow each other, in memory from `offset` on.
   private Matrix between(long offset, Matrix like) {
     long bytes = offset + Matrix.bytes(like.rows(), like.cols());
-    if (between.isEmpty() || between.get().byteSize() < bytes) {
-      between = Optional.of(arena.allocate(Math.max(2 * partBytes, bytes), ALIGNMENT));
+    if (bounce.isEmpty() || bounce.get().byteSize() < bytes) {
+      bounce = Optional.of(arena.allocate(Math.max(2 * partBytes, bytes), ALIGNMENT));
     }
-    return new Matrix(between.get(), offset, like.rows(), like.cols(), like.cols());
+    return new Matrix(bounce.get(), offset, like.rows(), like.cols(), like.cols());
   }
 
   private static Matrix copy(Matrix from, Matrix to) {

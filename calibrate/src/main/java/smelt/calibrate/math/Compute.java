@@ -67,6 +67,11 @@ public final class Compute implements AutoCloseable {
     return workers.threads();
   }
 
+  /// Whether a device's products have the bits of this one's.
+  public boolean matchesDevices() {
+    return math.chainsProducts();
+  }
+
   /// From now on products with weights go to a device, where it takes their encoding.
   ///
   /// @param products stays open longer than this, whose owner closes it

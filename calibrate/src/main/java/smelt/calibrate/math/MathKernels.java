@@ -16,6 +16,10 @@ public interface MathKernels {
   /// Name for the log, such as `scalar` or `vector-512`.
   String name();
 
+  /// Whether a number of a product by panels is one chain of fused multiply-adds of F32 numbers, in
+  /// the order of the columns, as `DeviceProducts` give it.
+  boolean chainsProducts();
+
   /// Numbers side by side in a panel: `panelWidth()`, or `narrowWidth()` where few are left.
   int panelWidth();
 

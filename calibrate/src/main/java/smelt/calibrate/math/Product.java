@@ -63,8 +63,9 @@ final class Product {
   ///
   /// @param taskRows rows of a task, unless that leaves threads without work
   /// @param group rows that are decoded at once; a multiple of what kernels multiply at once
-  /// @param depth columns of a panel; a multiple of 128, the usual block of scales, and at most
-  ///   `ROW_STRIDE`. Fewer leave more of the time to the beginning and end of each sum
+  /// @param depth columns of a panel; a multiple of 128, the usual block of scales, and whose
+  ///   numbers take at most `ROW_STRIDE` bytes. Fewer leave more of the time to the beginning and
+  ///   end of each sum
   private record Blocking(int taskRows, int group, int depth) {
 
     /// Many panels take turns in the first-level cache, where each meets all rows of the task; the
@@ -121,6 +122,9 @@ final class Product {
   private static RowSource copying(Matrix w, Space space) {
     return (row, count, col, depth) -> {
       long bytes = (long) Float.BYTES * depth;
+      if (bytes > MathKernels.ROW_STRIDE) {
+        throw new IllegalArgumentException(depth + " columns at once");
+      }
       for (int r = 0; r < count; r++) {
         long to = space.decoded + MathKernels.ROW_STRIDE * r;
         MemorySegment.copy(w.data(), w.at(row + r, col), space.memory, to, bytes);

@@ -22,6 +22,12 @@ final class ScalarMath implements MathKernels {
     memory.set(F32, offset + Float.BYTES * index, (float) value);
   }
 
+  /// Sums are F64.
+  @Override
+  public boolean chainsProducts() {
+    return false;
+  }
+
   @Override
   public int panelWidth() {
     return 16;

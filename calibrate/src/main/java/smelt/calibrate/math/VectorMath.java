@@ -113,6 +113,11 @@ final class VectorMath implements MathKernels {
   }
 
   @Override
+  public boolean chainsProducts() {
+    return true;
+  }
+
+  @Override
   public int panelWidth() {
     return 2 * LANES;
   }

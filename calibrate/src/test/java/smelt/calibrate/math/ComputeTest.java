@@ -128,7 +128,16 @@ class ComputeTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"1,1,1", "3,5,1", "16,6,31", "17,7,256", "600,13,257", "33,250,40", "2,9,2100"})
+  @CsvSource({
+    "1,1,1",
+    "3,5,1",
+    "16,6,31",
+    "17,7,256",
+    "600,13,257",
+    "600,13,700",
+    "33,250,40",
+    "2,9,2100"
+  })
   void multipliesByAMatrixOfAnySize(int tokens, int rows, int cols) {
     Random random = new Random(62);
     try (Arena arena = Arena.ofShared();

@@ -21,6 +21,11 @@ public final class CountedKernels implements MathKernels {
   }
 
   @Override
+  public boolean chainsProducts() {
+    return scalar.chainsProducts();
+  }
+
+  @Override
   public int panelWidth() {
     return 1;
   }

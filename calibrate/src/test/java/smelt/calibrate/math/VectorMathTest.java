@@ -77,6 +77,43 @@ class VectorMathTest extends MathKernelsContract {
             0);
   }
 
+  /// Rows are multiplied by another method when they are `ROW_STRIDE` apart.
+  @Test
+  void theDistanceOfRowsDoesNotChangeABit() {
+    try (Arena arena = Arena.ofConfined()) {
+      Random random = new Random(53);
+      int width = kernels().panelWidth();
+      Guarded panel = Guarded.normal(arena, 384, width, random);
+      Matrix packed = Matrix.zeros(arena, 384, width);
+      Guarded rows = Guarded.normal(arena, 7, 384, random);
+      Matrix close = Matrix.zeros(arena, 7, MathKernels.ROW_STRIDE / Float.BYTES);
+      for (int i = 0; i < 384; i++) {
+        for (int t = 0; t < width; t++) {
+          packed.set(i, t, panel.matrix().get(i, t));
+        }
+        for (int r = 0; r < 7; r++) {
+          close.set(r, i, rows.matrix().get(r, i));
+        }
+      }
+      Matrix expected = Matrix.zeros(arena, 7, width);
+      Matrix found = Matrix.zeros(arena, 7, width);
+      add(rows, packed, 0, 384, expected);
+      kernels()
+          .multiplyPanel(
+              close.data(),
+              0,
+              MathKernels.ROW_STRIDE,
+              7,
+              packed.data(),
+              0,
+              width,
+              384,
+              found.data(),
+              0);
+      assertThat(found.data().mismatch(expected.data())).isEqualTo(-1);
+    }
+  }
+
   /// The JVM cuts a width that the processor lacks to the one that it has.
   @ParameterizedTest
   @ValueSource(ints = {16, 32, 64})

@@ -167,17 +167,18 @@ public final class CalibrateCommand implements Callable<Integer> {
         ImatrixExport.require(from.checkpoint());
       }
       CalibratePlan plan = plan(from, texts, options, compute);
-      CalibrateText answer = new CalibrateText(terminal, json, plan);
+      CalibratePlan withDevice = planOf(from, texts, options, compute, ProductOffload.HOST_BYTES);
+      CalibrateText answer = new CalibrateText(terminal, json, device.isCuda() ? withDevice : plan);
       if (planOnly) {
         answer.showPlan();
         return ExitCode.OK.code();
       }
       requireDisk(plan);
-      CalibratePlan withDevice = planOf(from, texts, options, compute, ProductOffload.HOST_BYTES);
+      boolean hindered = withDevice.atOnce() < plan.atOnce();
       try (ProductOffload offload =
           device.openProducts(
               List.of(from.checkpoint()),
-              new ProductOffload.Memory(withDevice.peak(), run.memory()))) {
+              new ProductOffload.Run(compute, withDevice.peak(), run.memory(), hindered))) {
         offload.products().ifPresent(compute::useDevice);
         if (offload.products().isPresent()) {
           plan = withDevice;

@@ -44,12 +44,17 @@ final class DeviceOption {
   /// Opens what products with the weights of models shall use, as `open` does.
   ///
   /// @throws RefusedException if `cuda` is asked for and cannot be
-  ProductOffload openProducts(List<Checkpoint> models, ProductOffload.Memory memory) {
+  ProductOffload openProducts(List<Checkpoint> models, ProductOffload.Run run) {
     return switch (device) {
       case CPU -> ProductOffload.none("cpu");
-      case AUTO -> ProductOffload.ifFit(CudaProbe.probe(), models, memory);
-      case CUDA -> ProductOffload.require(CudaProbe.probe(), models, memory);
+      case AUTO -> ProductOffload.ifFit(CudaProbe.probe(), models, run);
+      case CUDA -> ProductOffload.require(CudaProbe.probe(), models, run);
     };
+  }
+
+  /// Whether a GPU is asked for.
+  boolean isCuda() {
+    return device == DeviceChoice.CUDA;
   }
 
   /// For a command that has nothing for a GPU to do.
@@ -57,7 +62,7 @@ final class DeviceOption {
   /// @param command its name
   /// @throws RefusedException if `cuda` is asked for
   void requireProcessor(String command) {
-    if (device == DeviceChoice.CUDA) {
+    if (isCuda()) {
       throw new RefusedException(
           "--device cuda",
           command + ", which has no code for GPUs",

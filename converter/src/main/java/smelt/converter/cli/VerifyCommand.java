@@ -183,7 +183,7 @@ public final class VerifyCommand implements Callable<Integer> {
       VerifyPlan withDevice =
           VerifyPlan.of(
               work(source, made, texts, compute, ProductOffload.HOST_BYTES), run.memory());
-      try (ProductOffload offload = offload(source, made, withDevice)) {
+      try (ProductOffload offload = offload(source, made, compute, plan, withDevice)) {
         offload.products().ifPresent(compute::useDevice);
         plan = offload.products().isPresent() ? withDevice : plan;
         tell(texts, plan, offload);
@@ -198,12 +198,18 @@ public final class VerifyCommand implements Callable<Integer> {
   }
 
   private ProductOffload offload(
-      Verification.Model source, Verification.Model made, VerifyPlan withDevice) {
-    return weightsOnly
-        ? ProductOffload.none("cpu")
-        : device.openProducts(
-            List.of(source.checkpoint(), made.checkpoint()),
-            new ProductOffload.Memory(withDevice.peak(), run.memory()));
+      Verification.Model source,
+      Verification.Model made,
+      Compute compute,
+      VerifyPlan plan,
+      VerifyPlan withDevice) {
+    if (weightsOnly) {
+      return ProductOffload.none("cpu");
+    }
+    boolean hindered = withDevice.rounds() > plan.rounds();
+    return device.openProducts(
+        List.of(source.checkpoint(), made.checkpoint()),
+        new ProductOffload.Run(compute, withDevice.peak(), run.memory(), hindered));
   }
 
   private void requirePositive() {

@@ -8,6 +8,7 @@ import smelt.calibrate.cuda.CudaProducts;
 import smelt.calibrate.cuda.CudaState;
 import smelt.calibrate.cuda.DeviceException;
 import smelt.calibrate.cuda.ProductsCheck;
+import smelt.calibrate.math.Compute;
 import smelt.calibrate.math.DeviceProducts;
 import smelt.converter.ByteSize;
 import smelt.converter.RefusedException;
@@ -31,11 +32,13 @@ public final class ProductOffload implements AutoCloseable {
     this.products = products;
   }
 
-  /// What a run needs of memory.
+  /// What a run is like with a GPU.
   ///
-  /// @param peak bytes with a GPU, `HOST_BYTES` among them
+  /// @param compute what computes the rest
+  /// @param peak bytes of memory, `HOST_BYTES` among them
   /// @param budget bytes that it may take; empty for no limit
-  public record Memory(long peak, OptionalLong budget) {}
+  /// @param hindered whether it would take more steps, as less of the budget is left for the model
+  public record Run(Compute compute, long peak, OptionalLong budget, boolean hindered) {}
 
   /// No GPU.
   ///
@@ -45,9 +48,12 @@ public final class ProductOffload implements AutoCloseable {
   }
 
   /// A GPU if one is there and fits, else none.
-  public static ProductOffload ifFit(CudaState state, List<Checkpoint> models, Memory memory) {
+  public static ProductOffload ifFit(CudaState state, List<Checkpoint> models, Run run) {
+    if (state instanceof CudaState.Ready && run.hindered) {
+      return none("cpu: a GPU's driver leaves too little of --memory");
+    }
     try {
-      return require(state, models, memory);
+      return require(state, models, run);
     } catch (RefusedException e) {
       return none("cpu: " + e.problems().getFirst().found());
     }
@@ -56,15 +62,21 @@ public final class ProductOffload implements AutoCloseable {
   /// A GPU that fits.
   ///
   /// @throws RefusedException if there is none
-  public static ProductOffload require(CudaState state, List<Checkpoint> models, Memory memory) {
+  public static ProductOffload require(CudaState state, List<Checkpoint> models, Run run) {
     if (!(state instanceof CudaState.Ready ready)) {
       throw refused(state.text(), state.expected(), state.remedy());
     }
-    if (memory.budget.isPresent() && memory.peak > memory.budget.getAsLong()) {
+    if (!run.compute.matchesDevices()) {
       throw refused(
-          "a run whose GPU driver takes the memory to " + ByteSize.format(memory.peak),
-          "at most " + ByteSize.format(memory.budget.getAsLong()) + ", as --memory says",
-          "give --memory " + ByteSize.format(memory.peak) + ", or --device cpu");
+          "scalar kernels, which sum in another order than a GPU",
+          "vector kernels",
+          "leave --kernels out, or use --device cpu");
+    }
+    if (run.budget.isPresent() && run.peak > run.budget.getAsLong()) {
+      throw refused(
+          "a run whose GPU driver takes the memory to " + ByteSize.format(run.peak),
+          "at most " + ByteSize.format(run.budget.getAsLong()) + ", as --memory says",
+          "give --memory " + ByteSize.format(run.peak) + ", or --device cpu");
     }
     long largest = weights(models).mapToLong(Weight::bytes).max().orElse(0);
     long needed = CudaProducts.deviceBytes(largest);

@@ -185,7 +185,24 @@ class DeviceOptionTest {
         withStandIn().go(calibrate(model, corpus(), out, "--device", "cuda", "--memory", "700M"));
     assertThat(small.exit()).isEqualTo(4);
     assertThat(small.err()).contains("GPU driver", "--device cpu");
+    Program.Result scalar =
+        withStandIn()
+            .go(calibrate(model, corpus(), out, "--device", "cuda", "--kernels", "scalar"));
+    assertThat(scalar.exit()).isEqualTo(4);
+    assertThat(scalar.err()).contains("scalar kernels, which sum in another order");
     assertThat(out).doesNotExist();
+    Program.Result auto = withStandIn().go(calibrate(model, corpus(), out, "--kernels", "scalar"));
+    assertThat(auto.exit()).as(auto.err()).isZero();
+    assertThat(auto.err()).contains("device cpu: scalar kernels");
+  }
+
+  @Test
+  void aVerificationIsRefusedADeviceThatIsNotThere() throws IOException {
+    Path tables = folder.resolve("tables");
+    Program.Result result = withoutDriver().go(verify(Path.of(model), tables, "--device", "cuda"));
+    assertThat(result.exit()).isEqualTo(4);
+    assertThat(result.err()).contains("--device cuda", "no NVIDIA driver");
+    assertThat(tables).doesNotExist();
   }
 
   @Test

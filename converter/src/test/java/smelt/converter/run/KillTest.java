@@ -75,7 +75,8 @@ class KillTest {
             .toString();
     Path whole = folder.resolve("whole");
     command(model, recipe, whole);
-    assertThat(Program.run(command).exit()).isZero();
+    Program.Result undisturbed = Program.run(command);
+    assertThat(undisturbed.exit()).as(undisturbed.err()).isZero();
     expected = Converting.digests(whole);
     units = (int) expected.keySet().stream().filter(n -> n.matches("bf16/model-\\d.*")).count();
     out = folder.resolve("watched");

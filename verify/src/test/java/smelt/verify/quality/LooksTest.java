@@ -15,7 +15,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import smelt.formats.Share;
 
 /// How often looks on the way let a result pass that they should not, over all gates and looks, and
-/// what they save. The printed figures are in the decision record.
+/// what they save. The figures that `./dev long` prints are in the decision record.
 class LooksTest {
 
   private static final int RUNS = Share.of(200, 400);
