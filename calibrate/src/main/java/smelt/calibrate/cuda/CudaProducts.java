@@ -23,17 +23,16 @@ public final class CudaProducts implements DeviceProducts {
 
   private static final long ALIGNMENT = 64;
 
+  private final Arena arena = Arena.ofShared();
   private final CudaDevice device;
   private final CudaMath math;
   private final long partBytes;
-  private final Arena arena;
   private Optional<MemorySegment> bounce = Optional.empty();
 
   private CudaProducts(CudaDevice device, long partBytes) {
     this.device = device;
     this.partBytes = partBytes;
     math = new CudaMath(device);
-    arena = Arena.ofShared();
   }
 
   /// Opens the device that a probe found.
