@@ -85,13 +85,14 @@ public final class CudaProducts implements DeviceProducts {
 
   private void multiply(Matrix x, DeviceWeight weight, Matrix out) {
     Matrix packed = isPacked(x) ? x : copy(x, between(0, x));
-    Matrix result = isPacked(out) ? out : between(Matrix.bytes(x.rows(), x.cols()), out);
+    boolean direct = isPacked(out);
+    Matrix result = direct ? out : between(Matrix.bytes(x.rows(), x.cols()), out);
     try (DeviceMatrix sent = math.send(packed);
         DeviceMatrix product = math.matrix(out.rows(), out.cols())) {
       math.multiplyPlain(sent, weight, product);
       math.read(product, result);
     }
-    if (result != out) {
+    if (!direct) {
       copy(result, out);
     }
   }
