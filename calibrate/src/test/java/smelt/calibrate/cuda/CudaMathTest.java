@@ -9,7 +9,6 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
 import java.util.Random;
-import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -20,7 +19,6 @@ import smelt.calibrate.math.Matrix;
 import smelt.formats.ElementType;
 import smelt.formats.UnsupportedException;
 import smelt.formats.codec.Encoding;
-import smelt.formats.codec.ScaleFormat;
 import smelt.formats.codec.Tile;
 
 /// The math kernels, run by the processor from the sources that are compiled for the device: the
@@ -49,19 +47,8 @@ class CudaMathTest {
     }
   }
 
-  private static Stream<Encoding> weights() {
-    return Stream.of(
-        new Encoding.Plain(ElementType.BF16),
-        new Encoding.Plain(ElementType.F32),
-        Encoding.fp8Block(ScaleFormat.FLOAT),
-        new Encoding.Block(ElementType.I8, 128, 128, ElementType.F32, ScaleFormat.FLOAT),
-        new Encoding.Block(ElementType.F8_E4M3, 64, 32, ElementType.F32, ScaleFormat.FLOAT),
-        new Encoding.Channel(ElementType.F8_E4M3, ElementType.F32),
-        new Encoding.Channel(ElementType.I8, ElementType.F32));
-  }
-
   @ParameterizedTest
-  @MethodSource("weights")
+  @MethodSource("smelt.calibrate.cuda.DeviceTiles#weights")
   void productsStayWithinTheirBounds(Encoding encoding) {
     Random random = new Random(17);
     for (long[] size : new long[][] {{130, 140, 272}, {3, 129, 48}, {1, 1, 16}, {5, 7, 23}}) {
@@ -84,7 +71,7 @@ class CudaMathTest {
 
   @Test
   void tensorCoresTakeWhatFitsThem() {
-    for (Encoding encoding : weights().toList()) {
+    for (Encoding encoding : DeviceTiles.weights()) {
       for (long cols : new long[] {16, 23, 160}) {
         try (DeviceWeight weight = math.send(DeviceTiles.empty(arena, encoding, 4, cols))) {
           boolean f32 = encoding.type() == ElementType.F32;

@@ -7,7 +7,6 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.util.List;
 import java.util.Random;
-import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -50,19 +49,9 @@ class CudaProductsTest {
     }
   }
 
-  private static Stream<Encoding> weights() {
-    return Stream.of(
-        new Encoding.Plain(ElementType.BF16),
-        new Encoding.Plain(ElementType.F32),
-        Encoding.fp8Block(ScaleFormat.FLOAT),
-        new Encoding.Block(ElementType.I8, 128, 128, ElementType.F32, ScaleFormat.FLOAT),
-        new Encoding.Channel(ElementType.F8_E4M3, ElementType.F32),
-        new Encoding.Channel(ElementType.I8, ElementType.F32));
-  }
-
   /// Few tokens and many, rows and results that are parts of wider ones.
   @ParameterizedTest
-  @MethodSource("weights")
+  @MethodSource("smelt.calibrate.cuda.DeviceTiles#weights")
   void haveTheBitsOfTheProcessor(Encoding encoding) {
     Random random = new Random(23);
     assertThat(products.takes(encoding)).isTrue();
@@ -116,7 +105,7 @@ class CudaProductsTest {
 
   @Test
   void areCheckedBeforeTheyAreTrusted() {
-    weights().forEach(encoding -> ProductsCheck.check(products, encoding));
+    DeviceTiles.weights().forEach(encoding -> ProductsCheck.check(products, encoding));
     DeviceProducts wrong = new Wrong();
     Encoding encoding = Encoding.fp8Block(ScaleFormat.FLOAT);
     assertThatThrownBy(() -> ProductsCheck.check(wrong, encoding))

@@ -38,6 +38,18 @@ final class DeviceTiles {
     return all;
   }
 
+  /// Weights that the device multiplies with.
+  static List<Encoding> weights() {
+    return List.of(
+        new Encoding.Plain(ElementType.BF16),
+        new Encoding.Plain(ElementType.F32),
+        Encoding.fp8Block(ScaleFormat.FLOAT),
+        new Encoding.Block(ElementType.I8, 128, 128, ElementType.F32, ScaleFormat.FLOAT),
+        new Encoding.Block(ElementType.F8_E4M3, 64, 32, ElementType.F32, ScaleFormat.FLOAT),
+        new Encoding.Channel(ElementType.F8_E4M3, ElementType.F32),
+        new Encoding.Channel(ElementType.I8, ElementType.F32));
+  }
+
   static List<Encoding> targets() {
     return List.of(
         new Encoding.Plain(ElementType.BF16),

@@ -9,12 +9,10 @@ import smelt.calibrate.cuda.CudaState;
 import smelt.calibrate.cuda.CudaTranscoder;
 import smelt.calibrate.cuda.DeviceException;
 import smelt.calibrate.cuda.TranscoderCheck;
-import smelt.converter.ByteSize;
 import smelt.converter.RefusedException;
 import smelt.converter.plan.Job;
 import smelt.converter.plan.Plan;
 import smelt.converter.plan.Unit;
-import smelt.formats.Problem;
 import smelt.formats.codec.DeviceTranscoder;
 import smelt.formats.codec.Encoding;
 
@@ -59,28 +57,16 @@ public final class Offload implements AutoCloseable {
       CudaState state, Plan plan, MemoryPlan memory, OptionalLong budget) {
     Set<Pair> pairs = pairs(plan);
     if (pairs.isEmpty()) {
-      throw refused(
+      throw GpuRefusal.of(
           "a plan without a tensor that GPU kernels write",
           "one that transcodes to BF16, F32, or E4M3 or INT8 in blocks or channels",
           "use --device cpu");
     }
-    if (!(state instanceof CudaState.Ready ready)) {
-      throw refused(state.text(), state.expected(), state.remedy());
-    }
-    if (budget.isPresent() && memory.peakWithDriver() > budget.getAsLong()) {
-      throw refused(
-          "a run whose GPU driver takes the memory to " + ByteSize.format(memory.peakWithDriver()),
-          "at most " + ByteSize.format(budget.getAsLong()) + ", as --memory says",
-          "give --memory " + ByteSize.format(memory.peakWithDriver()) + ", or --device cpu");
-    }
+    CudaState.Ready ready = GpuRefusal.requireReady(state);
+    GpuRefusal.requireHostMemory(memory.peakWithDriver(), budget);
     long lane = memory.deviceTileBytes();
+    GpuRefusal.requireDeviceMemory(ready, lane, "a tile");
     int lanes = (int) Math.min(Math.min(LANES, memory.threads()), ready.freeBytes() / lane);
-    if (lanes < 1) {
-      throw refused(
-          ready.name() + " with " + ByteSize.format(ready.freeBytes()) + " of free memory",
-          ByteSize.format(lane) + " for a tile",
-          "stop what else uses the GPU, or use --device cpu");
-    }
     return open(ready, pairs, lanes);
   }
 
@@ -102,10 +88,7 @@ public final class Offload implements AutoCloseable {
         throw e;
       }
     } catch (DeviceException e) {
-      throw refused(
-          ready.name() + ", which does not work (" + e.getMessage() + ")",
-          "a GPU that gives the bytes of the processor",
-          "look at nvidia-smi, report this, and use --device cpu");
+      throw GpuRefusal.broken(ready, e, "bytes");
     }
   }
 
@@ -125,11 +108,6 @@ public final class Offload implements AutoCloseable {
       }
     }
     return pairs;
-  }
-
-  private static RefusedException refused(String found, String expected, String remedy) {
-    return new RefusedException(
-        java.util.List.of(new Problem("--device cuda", found, expected, remedy)));
   }
 
   /// What is used, for the log.

@@ -10,9 +10,7 @@ import smelt.calibrate.cuda.DeviceException;
 import smelt.calibrate.cuda.ProductsCheck;
 import smelt.calibrate.math.Compute;
 import smelt.calibrate.math.DeviceProducts;
-import smelt.converter.ByteSize;
 import smelt.converter.RefusedException;
-import smelt.formats.Problem;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.checkpoint.Weight;
 import smelt.formats.codec.Encoding;
@@ -63,29 +61,17 @@ public final class ProductOffload implements AutoCloseable {
   ///
   /// @throws RefusedException if there is none
   public static ProductOffload require(CudaState state, List<Checkpoint> models, Run run) {
-    if (!(state instanceof CudaState.Ready ready)) {
-      throw refused(state.text(), state.expected(), state.remedy());
-    }
+    CudaState.Ready ready = GpuRefusal.requireReady(state);
     if (!run.compute.matchesDevices()) {
-      throw refused(
+      throw GpuRefusal.of(
           "scalar kernels, which sum in another order than a GPU",
           "vector kernels",
           "leave --kernels out, or use --device cpu");
     }
-    if (run.budget.isPresent() && run.peak > run.budget.getAsLong()) {
-      throw refused(
-          "a run whose GPU driver takes the memory to " + ByteSize.format(run.peak),
-          "at most " + ByteSize.format(run.budget.getAsLong()) + ", as --memory says",
-          "give --memory " + ByteSize.format(run.peak) + ", or --device cpu");
-    }
+    GpuRefusal.requireHostMemory(run.peak, run.budget);
     long largest = weights(models).mapToLong(Weight::bytes).max().orElse(0);
-    long needed = CudaProducts.deviceBytes(largest);
-    if (ready.freeBytes() < needed) {
-      throw refused(
-          ready.name() + " with " + ByteSize.format(ready.freeBytes()) + " of free memory",
-          ByteSize.format(needed) + " for the largest weight and tokens",
-          "stop what else uses the GPU, or use --device cpu");
-    }
+    GpuRefusal.requireDeviceMemory(
+        ready, CudaProducts.deviceBytes(largest), "the largest weight and tokens");
     return open(ready, models);
   }
 
@@ -95,7 +81,7 @@ public final class ProductOffload implements AutoCloseable {
       try {
         List<Encoding> encodings = encodings(models, products);
         if (encodings.isEmpty()) {
-          throw refused(
+          throw GpuRefusal.of(
               "no weight that GPU kernels multiply with",
               "one in BF16 or F32, or in E4M3 or INT8 with F32 scales",
               "use --device cpu");
@@ -107,10 +93,7 @@ public final class ProductOffload implements AutoCloseable {
         throw e;
       }
     } catch (DeviceException e) {
-      throw refused(
-          ready.name() + ", which does not work (" + e.getMessage() + ")",
-          "a GPU that gives the bits of the processor",
-          "look at nvidia-smi, report this, and use --device cpu");
+      throw GpuRefusal.broken(ready, e, "bits");
     }
   }
 
@@ -121,10 +104,6 @@ public final class ProductOffload implements AutoCloseable {
 
   private static Stream<Weight> weights(List<Checkpoint> models) {
     return models.stream().flatMap(model -> model.weights().stream());
-  }
-
-  private static RefusedException refused(String found, String expected, String remedy) {
-    return new RefusedException(List.of(new Problem("--device cuda", found, expected, remedy)));
   }
 
   /// What is used, for the log.
