@@ -37,6 +37,7 @@ import smelt.calibrate.text.TokenSequences;
 import smelt.calibrate.text.Tokenizer;
 import smelt.formats.Checkout;
 import smelt.formats.ElementType;
+import smelt.formats.Share;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.checkpoint.SourceTensor;
 import smelt.formats.checkpoint.TensorRole;
@@ -290,10 +291,10 @@ class StarvedExpertsTest {
   @Test
   void areRoundedAsWellAsIfEveryTokenHadGoneThroughEveryExpert() throws IOException {
     Path model = planted();
-    List<int[]> calibration = text("calibration.jsonl", 8192);
+    List<int[]> calibration = text("calibration.jsonl", Share.of(4096, 8192));
     CalibrationTable table = calibrate(model, calibration);
     Reading all = read(model, calibration);
-    Reading heldOut = read(MODEL, text("heldout.jsonl", 4096));
+    Reading heldOut = read(MODEL, text("heldout.jsonl", Share.of(2048, 4096)));
     double share = table.index().cost().forced() / table.index().cost().forward();
     System.out.printf("%.3f %% more products%n", 100 * share);
     assertThat(share).isBetween(1e-6, 0.10);

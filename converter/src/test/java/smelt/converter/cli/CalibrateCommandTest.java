@@ -96,7 +96,7 @@ class CalibrateCommandTest {
   void endsWith1WhenAnExpertSawTooLittle() {
     Path out = folder.resolve("table");
     Program.Result result =
-        Program.run(command(out, "--tokens", "2048", "--min-coverage", "100000"));
+        Program.run(command(out, "--tokens", "512", "--min-coverage", "100000"));
     assertThat(result.exit()).isEqualTo(1);
     assertThat(result.err()).contains("the bound is 100000");
   }
@@ -104,13 +104,13 @@ class CalibrateCommandTest {
   @Test
   void goesOnAfterASignalAndAfterBeingKilled() throws Exception {
     Path whole = folder.resolve("whole");
-    String[] more = {"--hessians", "pool", "--tokens", "128"};
+    String[] more = {"--hessians", "pool", "--tokens", "64", "--kernels", "scalar"};
     assertThat(Program.run(command(whole, more)).exit()).isZero();
     Path out = folder.resolve("stopped");
     List<String> signals = Share.of(List.of("KILL", "TERM"), 1);
     for (String signal : signals) {
       Path messages = folder.resolve("messages");
-      Process process = Program.smelt().start(messages, command(out, more));
+      Process process = Program.smelt().brief().start(messages, command(out, more));
       int receipts = receipts(out);
       while (process.isAlive() && receipts(out) <= receipts) {
         Thread.sleep(1);

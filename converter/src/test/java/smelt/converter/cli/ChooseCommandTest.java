@@ -61,7 +61,7 @@ class ChooseCommandTest {
             "--corpus",
             CORPUS,
             "--tokens",
-            "512",
+            "256",
             "-o",
             chosen.toString());
     assertThat(result.exit()).as(result.err()).isZero();
@@ -85,7 +85,7 @@ class ChooseCommandTest {
             "--against",
             SAMPLE.toString(),
             "--tokens",
-            "512",
+            "256",
             "--activations",
             "none",
             "--no-early-stop",
@@ -137,7 +137,7 @@ class ChooseCommandTest {
             "--recipe",
             "ct-w4a16",
             "--tokens",
-            "256",
+            "128",
             "--max-kl",
             "0.008",
             "-o",

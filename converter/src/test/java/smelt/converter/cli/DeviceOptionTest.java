@@ -40,17 +40,14 @@ class DeviceOptionTest {
     model = made.toString();
   }
 
-  private Program.Result convert(Program program, String recipe, String out, String... more) {
-    String[] words = new String[6 + more.length];
-    String[] first = {"convert", model, "--recipe", recipe, "-o", folder.resolve(out).toString()};
-    System.arraycopy(first, 0, words, 0, first.length);
-    System.arraycopy(more, 0, words, first.length, more.length);
-    return program.go(words);
+  private String[] convert(String recipe, String out, String... more) {
+    String[] words = {"convert", model, "--recipe", recipe, "-o", folder.resolve(out).toString()};
+    return Stream.concat(Stream.of(words), Stream.of(more)).toArray(String[]::new);
   }
 
-  private static Program withoutDriver() {
+  private static Program.Result withoutDriver(String... words) {
     assumeTrue(CudaProbe.probe() instanceof CudaState.NoDriver, "this machine has a driver");
-    return Program.smelt().jvm("-XX:TieredStopAtLevel=1");
+    return Program.run(words);
   }
 
   private static Program withStandIn() {
@@ -64,7 +61,7 @@ class DeviceOptionTest {
   @Test
   void withoutADriverCudaIsRefusedBeforeAnythingIsWritten() {
     Program.Result result =
-        convert(withoutDriver(), "int8-channel", "out", "--device", "cuda", "--quiet");
+        withoutDriver(convert("int8-channel", "out", "--device", "cuda", "--quiet"));
     assertThat(result.exit()).isEqualTo(4);
     assertThat(result.err())
         .contains("--device cuda", "no NVIDIA driver (libcuda.so.1 not found)", "CUDA 13.0");
@@ -73,7 +70,7 @@ class DeviceOptionTest {
 
   @Test
   void withoutADriverAutoTellsInOneLineThatItUsesTheProcessor() {
-    Program.Result result = convert(withoutDriver(), "int8-channel", "out", "--kernels", "scalar");
+    Program.Result result = withoutDriver(convert("int8-channel", "out", "--kernels", "scalar"));
     assertThat(result.exit()).isZero();
     assertThat(result.err().lines().filter(line -> line.contains("device")))
         .singleElement()
@@ -85,7 +82,7 @@ class DeviceOptionTest {
   void aPlanWithNothingForAGpuIsRefused() {
     model = SampleModel.path(SampleModel.FP8).toString();
     Program.Result result =
-        convert(Program.smelt(), "kt-amx-int4", "out", "--device", "cuda", "--quiet");
+        Program.run(convert("kt-amx-int4", "out", "--device", "cuda", "--quiet"));
     assertThat(result.exit()).isEqualTo(4);
     assertThat(result.err()).contains("a plan without a tensor that GPU kernels write");
   }
@@ -134,13 +131,12 @@ class DeviceOptionTest {
 
   @Test
   void theDeviceGivesTheSameBytes() throws IOException {
-    Program program = withStandIn();
     Program.Result onDevice =
-        convert(program, "int8-channel", "cuda", "--device", "cuda", "--threads", "2");
+        withStandIn().go(convert("int8-channel", "cuda", "--device", "cuda", "--threads", "2"));
     assertThat(onDevice.exit()).as(onDevice.err()).isZero();
     assertThat(onDevice.err()).contains("device cuda (Stand-in, compute capability 9.0");
     Program.Result onCpu =
-        convert(program, "int8-channel", "cpu", "--device", "cpu", "--kernels", "scalar");
+        Program.run(convert("int8-channel", "cpu", "--device", "cpu", "--kernels", "scalar"));
     assertThat(onCpu.exit()).isZero();
     Map<String, String> expected = Converting.digests(folder.resolve("cpu"));
     assertThat(Converting.digests(folder.resolve("cuda"))).isEqualTo(expected);
@@ -177,8 +173,7 @@ class DeviceOptionTest {
   @Test
   void aCalibrationIsRefusedADeviceThatIsNotThereOrThatTheMemoryDoesNotAllow() throws IOException {
     Path out = folder.resolve("out");
-    Program.Result without =
-        withoutDriver().go(calibrate(model, corpus(), out, "--device", "cuda"));
+    Program.Result without = withoutDriver(calibrate(model, corpus(), out, "--device", "cuda"));
     assertThat(without.exit()).isEqualTo(4);
     assertThat(without.err()).contains("--device cuda", "no NVIDIA driver");
     Program.Result small =
@@ -199,7 +194,7 @@ class DeviceOptionTest {
   @Test
   void aVerificationIsRefusedADeviceThatIsNotThere() throws IOException {
     Path tables = folder.resolve("tables");
-    Program.Result result = withoutDriver().go(verify(Path.of(model), tables, "--device", "cuda"));
+    Program.Result result = withoutDriver(verify(Path.of(model), tables, "--device", "cuda"));
     assertThat(result.exit()).isEqualTo(4);
     assertThat(result.err()).contains("--device cuda", "no NVIDIA driver");
     assertThat(tables).doesNotExist();
@@ -216,9 +211,8 @@ class DeviceOptionTest {
 
   @Test
   void aMemoryLimitCountsTheDriver() {
-    Program program = withStandIn();
     Program.Result result =
-        convert(program, "int8-channel", "out", "--device", "cuda", "--memory", "600M");
+        withStandIn().go(convert("int8-channel", "out", "--device", "cuda", "--memory", "600M"));
     assertThat(result.exit()).isEqualTo(4);
     assertThat(result.err()).contains("GPU driver", "--device cpu");
     assertThat(folder.resolve("out")).doesNotExist();

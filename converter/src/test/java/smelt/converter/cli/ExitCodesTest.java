@@ -53,7 +53,7 @@ class ExitCodesTest {
   void anUnknownRecipeKeyEndsWith2AndALineAndASuggestion() throws IOException {
     Path file = folder.resolve("r.yaml");
     Files.writeString(file, "name: x\ntargts: [bf16]\n");
-    Program.Result result = Program.smelt().in(folder).go("recipes", "r.yaml");
+    Program.Result result = Program.smelt().brief().in(folder).go("recipes", "r.yaml");
     assertThat(result.exit()).isEqualTo(2);
     assertThat(result.err())
         .contains("error: r.yaml line 2: found unknown key 'targts'")
@@ -75,7 +75,7 @@ class ExitCodesTest {
     "memory, 70, java.lang.OutOfMemoryError: Java heap space"
   })
   void everyEndHasItsCodeAndItsMessage(String how, int code, String message) {
-    Program.Result result = Program.of(ThrowingMain.class).go("end", how);
+    Program.Result result = Program.of(ThrowingMain.class).brief().go("end", how);
     assertThat(result.err()).startsWith("error: ").contains(message);
     assertThat(result.err().contains("this is a fault in Smelt")).isEqualTo(code == 70);
     assertThat(result.err().contains("\tat smelt.")).isEqualTo(code == 70);

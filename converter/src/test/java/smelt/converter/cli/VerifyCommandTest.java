@@ -244,14 +244,14 @@ class VerifyCommandTest {
   @Test
   void aBudgetCutsTheTextIntoRounds() {
     Program.Result free =
-        verify(made.resolve("int8"), "--tokens", "1024", "--sequence-length", "32", "--json");
+        verify(made.resolve("int8"), "--tokens", "512", "--sequence-length", "32", "--json");
     long least = json(free).at("/run/memory_planned").asLong();
     String budget = Long.toString(least - (3L << 20));
     Program.Result result =
         verify(
             made.resolve("int8"),
             "--tokens",
-            "1024",
+            "512",
             "--sequence-length",
             "32",
             "--json",
@@ -309,9 +309,9 @@ class VerifyCommandTest {
           verify(
               made.resolve("int8"),
               "--tokens",
-              "768",
+              "256",
               "--sequence-length",
-              "64",
+              "32",
               "--threads",
               threads,
               "--json");

@@ -46,7 +46,7 @@ class SmoothedFaultsTest {
   static void convert() throws IOException {
     model = OutlierModel.write(SampleModel.path(SampleModel.BF16), shared.resolve("model"));
     String table = shared.resolve("table").toString();
-    run("calibrate", "--corpus", CalibrationText.FILE.toString(), "--tokens", "1024", "-o", table);
+    run("calibrate", "--corpus", CalibrationText.FILE.toString(), "--tokens", "512", "-o", table);
     String out = shared.resolve("int8").toString();
     run("convert", "--recipe", "int8-smooth", "--calibration", table, "-o", out);
   }

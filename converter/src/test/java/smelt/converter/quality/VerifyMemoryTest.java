@@ -39,7 +39,7 @@ class VerifyMemoryTest {
   @Test
   void isAsPlannedForASmallModel() {
     Path model = SampleModel.path(SampleModel.FP8);
-    String tokens = Share.of("512", "2048");
+    String tokens = Share.of("256", "2048");
     check(verify(model, model, "--tokens", tokens, "--sequence-length", "128"));
   }
 

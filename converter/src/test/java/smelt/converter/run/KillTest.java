@@ -21,6 +21,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import smelt.converter.Program;
+import smelt.formats.Share;
 import smelt.formats.checkpoint.Architecture;
 import smelt.formats.checkpoint.SyntheticCheckpoint;
 
@@ -69,8 +70,8 @@ class KillTest {
             .form(SyntheticCheckpoint.Form.FP8_BLOCK)
             .with("hidden_size", 256)
             .with("moe_intermediate_size", 128)
-            .with("n_routed_experts", 16)
-            .with("num_hidden_layers", 5)
+            .with("n_routed_experts", Share.of(8, 16))
+            .with("num_hidden_layers", Share.of(4, 5))
             .write(folder.resolve("model"))
             .toString();
     Path whole = folder.resolve("whole");
