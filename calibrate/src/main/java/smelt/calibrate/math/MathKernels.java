@@ -13,6 +13,9 @@ public interface MathKernels {
   /// cache more, so that rows do not meet in the same places of it.
   long ROW_STRIDE = 1600;
 
+  /// Rows of a group of `multiplyGroups`.
+  int GROUP_ROWS = 4;
+
   /// Name for the log, such as `scalar` or `vector-512`.
   String name();
 
@@ -58,6 +61,18 @@ public interface MathKernels {
       int count,
       MemorySegment out,
       long outOffset);
+
+  /// Whether `multiplyGroups` is faster than `multiplyPanel` where rows meet many panels.
+  boolean prefersGroups();
+
+  /// As `multiplyPanel`, with rows and panel in arrays and the numbers of `GROUP_ROWS` rows side by
+  /// side.
+  ///
+  /// @param rows groups x count x `GROUP_ROWS`
+  /// @param panel count x `panelWidth()`
+  /// @param out groups x `GROUP_ROWS` x `panelWidth()`
+  void multiplyGroups(
+      float[] rows, int groups, float[] panel, int count, MemorySegment out, long outOffset);
 
   /// `out[r] = sum of rows[r][i] * x[i]` for `i < count`; the sums are added to `out` where `add`
   /// is set. For few `x`, which a panel would waste.

@@ -49,6 +49,7 @@ final class Product {
   private final Workspace workspace;
 
   private final int few;
+  private final Groups[] groups;
 
   /// @param few up to how many tokens nothing is packed: `FEW`, or 0 for sums in one order always
   Product(int few, MathKernels math, Kernels codec, Workers workers, Workspace workspace) {
@@ -57,6 +58,7 @@ final class Product {
     this.codec = codec;
     this.workers = workers;
     this.workspace = workspace;
+    this.groups = new Groups[workers.threads()];
   }
 
   /// What is in the caches at a time.
@@ -66,26 +68,37 @@ final class Product {
   /// @param depth columns of a panel; a multiple of 128, the usual block of scales, and whose
   ///   numbers take at most `ROW_STRIDE` bytes. Fewer leave more of the time to the beginning and
   ///   end of each sum
-  private record Blocking(int taskRows, int group, int depth) {
+  /// @param grouped whether kernels get rows and panel in arrays
+  private record Blocking(int taskRows, int group, int depth, boolean grouped) {
 
     /// Many panels take turns in the first-level cache, where each meets all rows of the task; the
     /// rows, their sums and the panels are in the second.
-    static final Blocking MANY_PANELS = new Blocking(240, 240, 256);
+    static final Blocking MANY_PANELS = new Blocking(240, 240, 256, false);
+
+    /// As `MANY_PANELS`; the rows go through the first-level cache to the array.
+    static final Blocking GROUPS = new Blocking(240, MathKernels.GROUP_ROWS, 256, true);
 
     /// A few panels stay in the second-level cache, and the rows take turns in the first.
-    static final Blocking FEW_PANELS = new Blocking(120, 6, 384);
+    static final Blocking FEW_PANELS = new Blocking(120, 6, 384, false);
 
+    /// Panels from which on `MANY_PANELS` is faster, and `GROUPS`.
     private static final long MANY = 8;
 
-    static Blocking of(long panels) {
-      return panels < MANY ? FEW_PANELS : MANY_PANELS;
-    }
+    private static final long MANY_FOR_GROUPS = 3;
 
     /// Bytes of the decoded rows.
     long decodedBytes() {
       return MathKernels.ROW_STRIDE * group;
     }
   }
+
+  /// Arrays of one worker.
+  ///
+  /// @param rows all rows of a task, in groups
+  /// @param lines one group, row after row
+  /// @param panel the panel that meets all rows
+  @SuppressWarnings("ArrayRecordComponent")
+  private record Groups(float[] rows, float[][] lines, float[] panel) {}
 
   /// Where some rows of a weight lie as F32.
   private record Rows(MemorySegment data, long offset, long stride) {}
@@ -115,8 +128,8 @@ final class Product {
   void multiply(Matrix x, Matrix w, Matrix out) {
     RowSource stored =
         (row, _, col, _) -> new Rows(w.data(), w.at(row, col), Float.BYTES * w.stride());
-    boolean often = panels(x.rows()) >= Blocking.MANY;
-    multiply(x, new Weight(w.rows(), w.cols(), space -> often ? copying(w, space) : stored), out);
+    boolean copied = blocking(panels(x.rows())) == Blocking.MANY_PANELS;
+    multiply(x, new Weight(w.rows(), w.cols(), space -> copied ? copying(w, space) : stored), out);
   }
 
   private static RowSource copying(Matrix w, Space space) {
@@ -163,7 +176,21 @@ final class Product {
   /// @param cols the most columns of a weight
   long scratchBytes(long tokens, long cols) {
     int panels = tokens <= few ? 0 : Math.toIntExact(panels(Math.min(tokens, TOKENS)));
-    return packedBytes(panels, cols) + workers.threads() * workerBytes(panels, cols);
+    long worker = workerBytes(panels, cols) + Float.BYTES * groupNumbers(blocking(panels));
+    return packedBytes(panels, cols) + workers.threads() * worker;
+  }
+
+  private Blocking blocking(long panels) {
+    if (math.prefersGroups()) {
+      return panels < Blocking.MANY_FOR_GROUPS ? Blocking.FEW_PANELS : Blocking.GROUPS;
+    }
+    return panels < Blocking.MANY ? Blocking.FEW_PANELS : Blocking.MANY_PANELS;
+  }
+
+  /// Numbers in the arrays of a worker.
+  private long groupNumbers(Blocking blocking) {
+    int lines = blocking.taskRows + blocking.group + math.panelWidth();
+    return blocking.grouped ? (long) blocking.depth * lines : 0;
   }
 
   private long panels(long tokens) {
@@ -179,12 +206,12 @@ final class Product {
   }
 
   private long workerBytes(long panels, long cols) {
-    return scalesBytes(cols) + decodedBytes(panels) + panels * sumsBytes(Blocking.of(panels));
+    return scalesBytes(cols) + decodedBytes(panels) + panels * sumsBytes(blocking(panels));
   }
 
-  private static long decodedBytes(long panels) {
+  private long decodedBytes(long panels) {
     long few = (long) Float.BYTES * FEW_GROUP * FEW_DEPTH;
-    return panels == 0 ? few : Math.max(few, Blocking.of(panels).decodedBytes());
+    return panels == 0 ? few : Math.max(few, blocking(panels).decodedBytes());
   }
 
   /// Bytes of the sums of a task's rows and one panel.
@@ -243,8 +270,8 @@ final class Product {
     long shared = packedBytes(panels, w.cols());
     long own = workerBytes(panels, w.cols());
     MemorySegment memory = workspace.atLeast(shared + workers.threads() * own);
-    Blocking blocking = Blocking.of(panels);
-    workers.run(panels, (panel, _) -> pack(x, panel, panels, blocking.depth, memory));
+    Blocking blocking = blocking(panels);
+    workers.run(panels, (panel, _) -> pack(x, panel, panels, blocking, memory));
     int taskRows = taskRows(w.rows(), blocking.taskRows, KERNEL_ROWS);
     int tasks = Math.toIntExact(Math.ceilDiv(w.rows(), (long) taskRows));
     workers.run(
@@ -253,7 +280,11 @@ final class Product {
           Space space = space(memory, shared, worker, panels, w.cols());
           long first = (long) task * taskRows;
           int count = (int) Math.min(taskRows, w.rows() - first);
-          sums(w, first, count, x.rows(), blocking, space);
+          if (blocking.grouped) {
+            groupedSums(w, first, count, x.rows(), blocking, space, groups(worker, blocking));
+          } else {
+            sums(w, first, count, x.rows(), blocking, space);
+          }
           unpack(space, out, first, count, blocking);
         });
   }
@@ -263,21 +294,22 @@ final class Product {
     return (int) Math.min(math.panelWidth(), rows - (long) panel * math.panelWidth());
   }
 
-  /// The last panel is narrow if its tokens fit.
-  private int width(int tokens) {
-    return tokens <= math.narrowWidth() ? math.narrowWidth() : math.panelWidth();
+  /// The last panel is narrow if its tokens fit and the kernels take it.
+  private int width(int tokens, Blocking blocking) {
+    boolean narrow = tokens <= math.narrowWidth() && !blocking.grouped;
+    return narrow ? math.narrowWidth() : math.panelWidth();
   }
 
   private long packedAt(long col, int depth, int panel, int panels) {
     return Float.BYTES * (col * panels + (long) panel * depth) * math.panelWidth();
   }
 
-  private void pack(Matrix x, int panel, int panels, int most, MemorySegment memory) {
+  private void pack(Matrix x, int panel, int panels, Blocking blocking, MemorySegment memory) {
     int tokens = tokens(x.rows(), panel);
-    int width = width(tokens);
+    int width = width(tokens, blocking);
     long stride = Float.BYTES * x.stride();
-    for (long col = 0; col < x.cols(); col += most) {
-      int depth = (int) Math.min(most, x.cols() - col);
+    for (long col = 0; col < x.cols(); col += blocking.depth) {
+      int depth = (int) Math.min(blocking.depth, x.cols() - col);
       long to = packedAt(col, depth, panel, panels);
       if (tokens < width) {
         memory.asSlice(to, (long) Float.BYTES * width * depth).fill((byte) 0);
@@ -297,7 +329,7 @@ final class Product {
         int group = Math.min(blocking.group, count - row);
         Rows rows = source.rows(first + row, group, col, depth);
         for (int panel = 0; panel < panels; panel++) {
-          int width = width(tokens(tokens, panel));
+          int width = width(tokens(tokens, panel), blocking);
           math.multiplyPanel(
               rows.data,
               rows.offset,
@@ -314,6 +346,62 @@ final class Product {
     }
   }
 
+  private Groups groups(int worker, Blocking blocking) {
+    if (groups[worker] == null) {
+      groups[worker] =
+          new Groups(
+              new float[blocking.taskRows * blocking.depth],
+              new float[blocking.group][blocking.depth],
+              new float[blocking.depth * math.panelWidth()]);
+    }
+    return groups[worker];
+  }
+
+  private void groupedSums(
+      Weight w, long first, int count, long tokens, Blocking blocking, Space space, Groups own) {
+    RowSource source = w.source.apply(space);
+    int panels = Math.toIntExact(panels(tokens));
+    space.memory.asSlice(space.sums, panels * sumsBytes(blocking)).fill((byte) 0);
+    for (long col = 0; col < w.cols(); col += blocking.depth) {
+      int depth = (int) Math.min(blocking.depth, w.cols() - col);
+      for (int row = 0; row < count; row += blocking.group) {
+        int rows = Math.min(blocking.group, count - row);
+        group(source.rows(first + row, rows, col, depth), rows, depth, own, row * depth);
+      }
+      int groups = Math.ceilDiv(count, blocking.group);
+      for (int panel = 0; panel < panels; panel++) {
+        long from = packedAt(col, depth, panel, panels);
+        MemorySegment.copy(space.memory, Matrix.F32, from, own.panel, 0, depth * math.panelWidth());
+        long to = sumsAt(space, panel, blocking);
+        math.multiplyGroups(own.rows, groups, own.panel, depth, space.memory, to);
+      }
+    }
+  }
+
+  /// Copies rows to arrays, where they are put side by side. What is beside fewer rows than a group
+  /// has is multiplied too, and nobody reads the sums.
+  private static void group(Rows rows, int count, int depth, Groups own, int index) {
+    for (int r = 0; r < count; r++) {
+      long from = rows.offset + rows.stride * r;
+      MemorySegment.copy(rows.data, Matrix.F32, from, own.lines[r], 0, depth);
+    }
+    sideBySide(own.lines, depth, own.rows, index);
+  }
+
+  private static void sideBySide(float[][] lines, int depth, float[] to, int index) {
+    float[] a = lines[0];
+    float[] b = lines[1];
+    float[] c = lines[2];
+    float[] d = lines[3];
+    for (int i = 0; i < depth; i++) {
+      int at = index + MathKernels.GROUP_ROWS * i;
+      to[at] = a[i];
+      to[at + 1] = b[i];
+      to[at + 2] = c[i];
+      to[at + 3] = d[i];
+    }
+  }
+
   private long sumsAt(Space space, int panel, Blocking blocking) {
     return space.sums + panel * sumsBytes(blocking);
   }
@@ -327,7 +415,7 @@ final class Product {
     for (int panel = 0; panel < panels; panel++) {
       int tokens = tokens(out.rows(), panel);
       long sums = sumsAt(space, panel, blocking);
-      long width = (long) Float.BYTES * width(tokens);
+      long width = (long) Float.BYTES * width(tokens, blocking);
       math.transpose(space.memory, sums, width, count, tokens, space.memory, space.decoded, stride);
       for (int token = 0; token < tokens; token++) {
         MemorySegment.copy(

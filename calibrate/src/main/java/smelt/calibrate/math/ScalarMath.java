@@ -81,6 +81,28 @@ final class ScalarMath implements MathKernels {
   }
 
   @Override
+  public boolean prefersGroups() {
+    return false;
+  }
+
+  @Override
+  public void multiplyGroups(
+      float[] rows, int groups, float[] panel, int count, MemorySegment out, long outOffset) {
+    int width = panelWidth();
+    for (int r = 0; r < groups * GROUP_ROWS; r++) {
+      int first = r / GROUP_ROWS * count * GROUP_ROWS + r % GROUP_ROWS;
+      for (int t = 0; t < width; t++) {
+        long to = (long) r * width + t;
+        double sum = at(out, outOffset, to);
+        for (int i = 0; i < count; i++) {
+          sum += (double) rows[first + i * GROUP_ROWS] * panel[i * width + t];
+        }
+        put(out, outOffset, to, sum);
+      }
+    }
+  }
+
+  @Override
   public void multiplyRow(
       MemorySegment rows,
       long rowsOffset,

@@ -53,6 +53,17 @@ public final class CountedKernels implements MathKernels {
   }
 
   @Override
+  public boolean prefersGroups() {
+    return false;
+  }
+
+  @Override
+  public void multiplyGroups(
+      float[] rows, int groups, float[] panel, int count, MemorySegment out, long outOffset) {
+    throw new UnsupportedOperationException("panels of another width");
+  }
+
+  @Override
   public void multiplyRow(
       MemorySegment rows,
       long rowsOffset,

@@ -72,6 +72,36 @@ abstract class MathKernelsContract {
   }
 
   @ParameterizedTest
+  @ValueSource(ints = {0, 1, 2, 7, 255, 256})
+  void addsProductsOfGroupsWithAPanel(int count) {
+    Random random = new Random(40 + count);
+    int width = kernels().panelWidth();
+    int beside = MathKernels.GROUP_ROWS;
+    for (int groups : new int[] {1, 3}) {
+      try (Arena arena = Arena.ofConfined()) {
+        float[] rows = Guarded.normal(arena, 1, groups * count * beside + 5, random).numbers();
+        float[] panel = Guarded.normal(arena, 1, count * width + 5, random).numbers();
+        Guarded out = Guarded.normal(arena, 1, groups * beside * width, random);
+        float[] before = out.numbers();
+        kernels().multiplyGroups(rows, groups, panel, count, out.data(), out.at(0, 0));
+        for (int i = 0; i < before.length; i++) {
+          int row = i / width;
+          double sum = before[i];
+          double magnitudes = Math.abs(sum);
+          for (int k = 0; k < count; k++) {
+            float factor = rows[(row / beside * count + k) * beside + row % beside];
+            double product = (double) factor * panel[k * width + i % width];
+            sum += product;
+            magnitudes += Math.abs(product);
+          }
+          assertThat(out.get(0, i)).isCloseTo(sum, within(bound(count + 1) * magnitudes));
+        }
+        out.assertGuards();
+      }
+    }
+  }
+
+  @ParameterizedTest
   @ValueSource(ints = {0, 1, 3, 15, 16, 17, 31, 32, 33, 64, 100, 1031})
   void multipliesRowsWithARow(int count) {
     Random random = new Random(42 + count);

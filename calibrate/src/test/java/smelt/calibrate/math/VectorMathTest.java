@@ -77,9 +77,9 @@ class VectorMathTest extends MathKernelsContract {
             0);
   }
 
-  /// Rows are multiplied by another method when they are `ROW_STRIDE` apart.
+  /// Rows are multiplied by another method when they are `ROW_STRIDE` apart, and in groups.
   @Test
-  void theDistanceOfRowsDoesNotChangeABit() {
+  void howRowsLieDoesNotChangeABit() {
     try (Arena arena = Arena.ofConfined()) {
       Random random = new Random(53);
       int width = kernels().panelWidth();
@@ -111,6 +111,18 @@ class VectorMathTest extends MathKernelsContract {
               found.data(),
               0);
       assertThat(found.data().mismatch(expected.data())).isEqualTo(-1);
+      int beside = MathKernels.GROUP_ROWS;
+      float[] grouped = new float[2 * 384 * beside];
+      for (int r = 0; r < 7; r++) {
+        for (int i = 0; i < 384; i++) {
+          grouped[(r / beside * 384 + i) * beside + r % beside] = rows.matrix().get(r, i);
+        }
+      }
+      Matrix sums = Matrix.zeros(arena, 2 * beside, width);
+      float[] numbers = packed.data().toArray(Matrix.F32);
+      kernels().multiplyGroups(grouped, 2, numbers, 384, sums.data(), 0);
+      MemorySegment first = sums.data().asSlice(0, expected.data().byteSize());
+      assertThat(first.mismatch(expected.data())).isEqualTo(-1);
     }
   }
 
