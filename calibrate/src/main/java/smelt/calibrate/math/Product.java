@@ -49,7 +49,7 @@ final class Product {
   private final Workspace workspace;
 
   private final int few;
-  private final Groups[] groups;
+  private final RowGroups[] groups;
 
   /// @param few up to how many tokens nothing is packed: `FEW`, or 0 for sums in one order always
   Product(int few, MathKernels math, Kernels codec, Workers workers, Workspace workspace) {
@@ -58,47 +58,8 @@ final class Product {
     this.codec = codec;
     this.workers = workers;
     this.workspace = workspace;
-    this.groups = new Groups[workers.threads()];
+    this.groups = new RowGroups[workers.threads()];
   }
-
-  /// What is in the caches at a time.
-  ///
-  /// @param taskRows rows of a task, unless that leaves threads without work
-  /// @param group rows that are decoded at once; a multiple of what kernels multiply at once
-  /// @param depth columns of a panel; a multiple of 128, the usual block of scales, and whose
-  ///   numbers take at most `ROW_STRIDE` bytes. Fewer leave more of the time to the beginning and
-  ///   end of each sum
-  /// @param grouped whether kernels get rows and panel in arrays
-  private record Blocking(int taskRows, int group, int depth, boolean grouped) {
-
-    /// Many panels take turns in the first-level cache, where each meets all rows of the task; the
-    /// rows, their sums and the panels are in the second.
-    static final Blocking MANY_PANELS = new Blocking(240, 240, 256, false);
-
-    /// As `MANY_PANELS`; the rows go through the first-level cache to the array.
-    static final Blocking GROUPS = new Blocking(240, MathKernels.GROUP_ROWS, 256, true);
-
-    /// A few panels stay in the second-level cache, and the rows take turns in the first.
-    static final Blocking FEW_PANELS = new Blocking(120, 6, 384, false);
-
-    /// Panels from which on `MANY_PANELS` is faster, and `GROUPS`.
-    private static final long MANY = 8;
-
-    private static final long MANY_FOR_GROUPS = 3;
-
-    /// Bytes of the decoded rows.
-    long decodedBytes() {
-      return MathKernels.ROW_STRIDE * group;
-    }
-  }
-
-  /// Arrays of one worker.
-  ///
-  /// @param rows all rows of a task, in groups
-  /// @param lines one group, row after row
-  /// @param panel the panel that meets all rows
-  @SuppressWarnings("ArrayRecordComponent")
-  private record Groups(float[] rows, float[][] lines, float[] panel) {}
 
   /// Where some rows of a weight lie as F32.
   private record Rows(MemorySegment data, long offset, long stride) {}
@@ -176,21 +137,12 @@ final class Product {
   /// @param cols the most columns of a weight
   long scratchBytes(long tokens, long cols) {
     int panels = tokens <= few ? 0 : Math.toIntExact(panels(Math.min(tokens, TOKENS)));
-    long worker = workerBytes(panels, cols) + Float.BYTES * groupNumbers(blocking(panels));
+    long worker = workerBytes(panels, cols) + RowGroups.bytes(blocking(panels), math.panelWidth());
     return packedBytes(panels, cols) + workers.threads() * worker;
   }
 
   private Blocking blocking(long panels) {
-    if (math.prefersGroups()) {
-      return panels < Blocking.MANY_FOR_GROUPS ? Blocking.FEW_PANELS : Blocking.GROUPS;
-    }
-    return panels < Blocking.MANY ? Blocking.FEW_PANELS : Blocking.MANY_PANELS;
-  }
-
-  /// Numbers in the arrays of a worker.
-  private long groupNumbers(Blocking blocking) {
-    int lines = blocking.taskRows + blocking.group + math.panelWidth();
-    return blocking.grouped ? (long) blocking.depth * lines : 0;
+    return Blocking.of(math, panels);
   }
 
   private long panels(long tokens) {
@@ -216,7 +168,7 @@ final class Product {
 
   /// Bytes of the sums of a task's rows and one panel.
   private long sumsBytes(Blocking blocking) {
-    return (long) Float.BYTES * blocking.taskRows * math.panelWidth();
+    return (long) Float.BYTES * blocking.taskRows() * math.panelWidth();
   }
 
   private Space space(MemorySegment memory, long shared, int worker, long panels, long cols) {
@@ -272,7 +224,7 @@ final class Product {
     MemorySegment memory = workspace.atLeast(shared + workers.threads() * own);
     Blocking blocking = blocking(panels);
     workers.run(panels, (panel, _) -> pack(x, panel, panels, blocking, memory));
-    int taskRows = taskRows(w.rows(), blocking.taskRows, KERNEL_ROWS);
+    int taskRows = taskRows(w.rows(), blocking.taskRows(), KERNEL_ROWS);
     int tasks = Math.toIntExact(Math.ceilDiv(w.rows(), (long) taskRows));
     workers.run(
         tasks,
@@ -280,8 +232,8 @@ final class Product {
           Space space = space(memory, shared, worker, panels, w.cols());
           long first = (long) task * taskRows;
           int count = (int) Math.min(taskRows, w.rows() - first);
-          if (blocking.grouped) {
-            groupedSums(w, first, count, x.rows(), blocking, space, groups(worker, blocking));
+          if (blocking.grouped()) {
+            groupedSums(w, first, count, x.rows(), blocking, space, worker);
           } else {
             sums(w, first, count, x.rows(), blocking, space);
           }
@@ -296,7 +248,7 @@ final class Product {
 
   /// The last panel is narrow if its tokens fit and the kernels take it.
   private int width(int tokens, Blocking blocking) {
-    boolean narrow = tokens <= math.narrowWidth() && !blocking.grouped;
+    boolean narrow = tokens <= math.narrowWidth() && !blocking.grouped();
     return narrow ? math.narrowWidth() : math.panelWidth();
   }
 
@@ -308,8 +260,8 @@ final class Product {
     int tokens = tokens(x.rows(), panel);
     int width = width(tokens, blocking);
     long stride = Float.BYTES * x.stride();
-    for (long col = 0; col < x.cols(); col += blocking.depth) {
-      int depth = (int) Math.min(blocking.depth, x.cols() - col);
+    for (long col = 0; col < x.cols(); col += blocking.depth()) {
+      int depth = (int) Math.min(blocking.depth(), x.cols() - col);
       long to = packedAt(col, depth, panel, panels);
       if (tokens < width) {
         memory.asSlice(to, (long) Float.BYTES * width * depth).fill((byte) 0);
@@ -323,10 +275,10 @@ final class Product {
     RowSource source = w.source.apply(space);
     int panels = Math.toIntExact(panels(tokens));
     space.memory.asSlice(space.sums, panels * sumsBytes(blocking)).fill((byte) 0);
-    for (long col = 0; col < w.cols(); col += blocking.depth) {
-      int depth = (int) Math.min(blocking.depth, w.cols() - col);
-      for (int row = 0; row < count; row += blocking.group) {
-        int group = Math.min(blocking.group, count - row);
+    for (long col = 0; col < w.cols(); col += blocking.depth()) {
+      int depth = (int) Math.min(blocking.depth(), w.cols() - col);
+      for (int row = 0; row < count; row += blocking.group()) {
+        int group = Math.min(blocking.group(), count - row);
         Rows rows = source.rows(first + row, group, col, depth);
         for (int panel = 0; panel < panels; panel++) {
           int width = width(tokens(tokens, panel), blocking);
@@ -346,59 +298,29 @@ final class Product {
     }
   }
 
-  private Groups groups(int worker, Blocking blocking) {
-    if (groups[worker] == null) {
-      groups[worker] =
-          new Groups(
-              new float[blocking.taskRows * blocking.depth],
-              new float[blocking.group][blocking.depth],
-              new float[blocking.depth * math.panelWidth()]);
-    }
-    return groups[worker];
-  }
-
   private void groupedSums(
-      Weight w, long first, int count, long tokens, Blocking blocking, Space space, Groups own) {
+      Weight w, long first, int count, long tokens, Blocking blocking, Space space, int worker) {
+    if (groups[worker] == null) {
+      groups[worker] = new RowGroups(blocking, math.panelWidth());
+    }
+    RowGroups own = groups[worker];
     RowSource source = w.source.apply(space);
     int panels = Math.toIntExact(panels(tokens));
     space.memory.asSlice(space.sums, panels * sumsBytes(blocking)).fill((byte) 0);
-    for (long col = 0; col < w.cols(); col += blocking.depth) {
-      int depth = (int) Math.min(blocking.depth, w.cols() - col);
-      for (int row = 0; row < count; row += blocking.group) {
-        int rows = Math.min(blocking.group, count - row);
-        group(source.rows(first + row, rows, col, depth), rows, depth, own, row * depth);
+    int many = Math.ceilDiv(count, blocking.group());
+    for (long col = 0; col < w.cols(); col += blocking.depth()) {
+      int depth = (int) Math.min(blocking.depth(), w.cols() - col);
+      for (int group = 0; group < many; group++) {
+        int row = group * blocking.group();
+        int some = Math.min(blocking.group(), count - row);
+        Rows rows = source.rows(first + row, some, col, depth);
+        own.put(group, rows.data, rows.offset, rows.stride, some, depth);
       }
-      int groups = Math.ceilDiv(count, blocking.group);
       for (int panel = 0; panel < panels; panel++) {
         long from = packedAt(col, depth, panel, panels);
-        MemorySegment.copy(space.memory, Matrix.F32, from, own.panel, 0, depth * math.panelWidth());
         long to = sumsAt(space, panel, blocking);
-        math.multiplyGroups(own.rows, groups, own.panel, depth, space.memory, to);
+        own.multiply(math, many, space.memory, from, depth, space.memory, to);
       }
-    }
-  }
-
-  /// Copies rows to arrays, where they are put side by side. What is beside fewer rows than a group
-  /// has is multiplied too, and nobody reads the sums.
-  private static void group(Rows rows, int count, int depth, Groups own, int index) {
-    for (int r = 0; r < count; r++) {
-      long from = rows.offset + rows.stride * r;
-      MemorySegment.copy(rows.data, Matrix.F32, from, own.lines[r], 0, depth);
-    }
-    sideBySide(own.lines, depth, own.rows, index);
-  }
-
-  private static void sideBySide(float[][] lines, int depth, float[] to, int index) {
-    float[] a = lines[0];
-    float[] b = lines[1];
-    float[] c = lines[2];
-    float[] d = lines[3];
-    for (int i = 0; i < depth; i++) {
-      int at = index + MathKernels.GROUP_ROWS * i;
-      to[at] = a[i];
-      to[at + 1] = b[i];
-      to[at + 2] = c[i];
-      to[at + 3] = d[i];
     }
   }
 
