@@ -22,6 +22,7 @@ import smelt.calibrate.math.Matrix;
 import smelt.calibrate.solve.Method.Gptq;
 import smelt.calibrate.solve.RowGrid.ScaleType;
 import smelt.formats.ElementType;
+import smelt.formats.Share;
 import smelt.formats.codec.Encoding;
 import smelt.formats.codec.KernelSet;
 import smelt.formats.codec.NonFiniteException;
@@ -96,8 +97,12 @@ class RowSolverTest {
         : List.of(new Method.Rounding(), weighted, new Gptq(ordered));
   }
 
+  static List<RowGrid> someGrids() {
+    return Share.of(grids(), 3);
+  }
+
   @ParameterizedTest
-  @MethodSource("grids")
+  @MethodSource("someGrids")
   void aRowsNumbersDoNotDependOnOtherRowsNorOnKernels(RowGrid grid) {
     try (Arena arena = Arena.ofShared()) {
       Matrix weights = weights(arena, 100, COLS, 52);

@@ -35,7 +35,7 @@ class InterruptionTest {
     model =
         SyntheticCheckpoint.of(Architecture.DEEPSEEK_V3)
             .form(SyntheticCheckpoint.Form.FP8_BLOCK)
-            .with("hidden_size", 512)
+            .with("hidden_size", Share.of(256, 512))
             .with("moe_intermediate_size", 128)
             .with("n_routed_experts", 16)
             .with("num_hidden_layers", 16)
@@ -52,12 +52,6 @@ class InterruptionTest {
     return new String[] {
       "convert", model.toString(), "--recipe", recipe.toString(), "-o", out.toString(), "--json"
     };
-  }
-
-  /// Scalar kernels, which the lesser compiler is good enough for.
-  private static String[] scalar(Path out) {
-    return Stream.concat(Stream.of(command(out)), Stream.of("--kernels", "scalar"))
-        .toArray(String[]::new);
   }
 
   static List<String> signals() {
@@ -97,8 +91,8 @@ class InterruptionTest {
   void twoRunsAtTheSameMomentDoTheWorkOnce() throws Exception {
     Path out = folder.resolve("out");
     List<Path> messages = List.of(folder.resolve("first"), folder.resolve("second"));
-    Process first = Program.smelt().brief().start(messages.get(0), scalar(out));
-    Process second = Program.smelt().brief().start(messages.get(1), scalar(out));
+    Process first = Program.smelt().start(messages.get(0), command(out));
+    Process second = Program.smelt().start(messages.get(1), command(out));
     assertThat(first.waitFor(120, TimeUnit.SECONDS)).isTrue();
     assertThat(second.waitFor(120, TimeUnit.SECONDS)).isTrue();
     assertThat(List.of(first.exitValue(), second.exitValue())).containsExactlyInAnyOrder(0, 5);

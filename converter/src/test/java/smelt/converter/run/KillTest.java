@@ -97,7 +97,7 @@ class KillTest {
       int chain = Math.min(COUNT - done, 1 + random.nextInt(LONGEST_CHAIN));
       boolean killed = true;
       for (int i = 0; i < chain && killed; i++) {
-        killed = i == 0 ? kill(nanos, changes) : kill(nanos * 2 / 3, changes * 2 / 3);
+        killed = i == 0 ? kill(done, nanos, changes) : kill(done, nanos * 2 / 3, changes * 2 / 3);
         if (killed) {
           kills.merge(phase(), 1, Integer::sum);
           everyFinishedFileIsWhole();
@@ -152,10 +152,11 @@ class KillTest {
     assertThat(result.exit()).as(result.err()).isZero();
   }
 
-  private boolean kill(long nanos, int changes) throws Exception {
-    return random.nextBoolean()
-        ? killAfter(random.nextLong(nanos), Integer.MAX_VALUE) < 0
-        : killAfter(Long.MAX_VALUE, 1 + random.nextInt(changes)) < 0;
+  private boolean kill(int number, long nanos, int changes) throws Exception {
+    double share = random.nextDouble();
+    return number % 2 == 0
+        ? killAfter(Long.MAX_VALUE, 1 + (int) (share * changes)) < 0
+        : killAfter((long) (share * nanos), Integer.MAX_VALUE) < 0;
   }
 
   /// Runs the program until the time is over or the output folder changed so often. Negative if it

@@ -22,9 +22,11 @@ class DeepSeekV3SizeTest {
 
   @TempDir static Path folder;
 
+  private static Checkpoint whole;
+
   @BeforeAll
-  static void writeModel() throws IOException {
-    DeepSeekV3Fixture.write(folder);
+  static void openModel() throws IOException {
+    whole = open(DeepSeekV3Fixture.write(folder));
   }
 
   private static Checkpoint open(Path model) throws IOException {
@@ -35,7 +37,7 @@ class DeepSeekV3SizeTest {
 
   @Test
   void countsEveryTensorAndByte() throws IOException {
-    Checkpoint model = open(folder);
+    Checkpoint model = whole;
     assertThat(model.shards()).hasSize(163);
     assertThat(model.storedTensors()).isEqualTo(91_991);
     assertThat(model.tensorBytes()).isEqualTo(688_574_839_360L);
@@ -45,7 +47,7 @@ class DeepSeekV3SizeTest {
 
   @Test
   void sumsByRole() throws IOException {
-    Inventory inventory = Inventory.of(open(folder));
+    Inventory inventory = Inventory.of(whole);
     assertThat(inventory.all().tensors()).isEqualTo(91_991);
     assertThat(inventory.all().bytes()).isEqualTo(688_574_839_360L);
     assertThat(inventory.all().parameters())
@@ -57,7 +59,7 @@ class DeepSeekV3SizeTest {
 
   @Test
   void sumsByElementType() throws IOException {
-    Inventory inventory = Inventory.of(open(folder));
+    Inventory inventory = Inventory.of(whole);
     assertThat(inventory.byType())
         .containsOnlyKeys(ElementType.F8_E4M3, ElementType.BF16, ElementType.F32);
     assertThat(inventory.byType().get(ElementType.F8_E4M3))
@@ -70,7 +72,7 @@ class DeepSeekV3SizeTest {
 
   @Test
   void sumsByLayer() throws IOException {
-    Checkpoint model = open(folder);
+    Checkpoint model = whole;
     Inventory inventory = Inventory.of(model);
     assertThat(inventory.byKind().get(LayerKind.OUTSIDE))
         .extracting(Total::tensors, Total::bytes)
