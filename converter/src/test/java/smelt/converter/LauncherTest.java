@@ -66,7 +66,7 @@ class LauncherTest {
   }
 
   @Test
-  void buildsOnceAndAnswersFromAnyFolderAndThroughALink() throws Exception {
+  void buildsOnceAnswersFromAnywhereAndMendsItsCache() throws Exception {
     String smelt = checkout.resolve("smelt").toString();
     Result first = smelt(folder, smelt, "--version");
     assertThat(first.err()).startsWith("smelt: building once").hasLineCount(1);

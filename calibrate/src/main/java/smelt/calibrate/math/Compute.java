@@ -85,9 +85,14 @@ public final class Compute implements AutoCloseable {
   }
 
   /// Bytes of memory that this keeps for products of up to `tokens` rows with weights of up to
-  /// `cols` columns.
+  /// `cols` columns, beside `arrayBytes`.
   public long productBytes(long tokens, long cols) {
     return product.scratchBytes(tokens, cols);
+  }
+
+  /// Bytes that products keep on the heap, beside the memory that all operations share.
+  public long arrayBytes() {
+    return product.arrayBytes();
   }
 
   /// Bytes of memory that this keeps for rounding rows of up to `cols` numbers; the largest of

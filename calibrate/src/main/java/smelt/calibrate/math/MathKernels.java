@@ -69,10 +69,17 @@ public interface MathKernels {
   /// side.
   ///
   /// @param rows groups x count x `GROUP_ROWS`
-  /// @param panel count x `panelWidth()`
-  /// @param out groups x `GROUP_ROWS` x `panelWidth()`
+  /// @param panel count x width
+  /// @param width `panelWidth()`
+  /// @param out groups x `GROUP_ROWS` x width
   void multiplyGroups(
-      float[] rows, int groups, float[] panel, int count, MemorySegment out, long outOffset);
+      float[] rows,
+      int groups,
+      float[] panel,
+      int width,
+      int count,
+      MemorySegment out,
+      long outOffset);
 
   /// `out[r] = sum of rows[r][i] * x[i]` for `i < count`; the sums are added to `out` where `add`
   /// is set. For few `x`, which a panel would waste.

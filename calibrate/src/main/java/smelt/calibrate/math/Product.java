@@ -36,7 +36,7 @@ final class Product {
   /// Rows of a task for few tokens, unless that leaves threads without work.
   private static final int FEW_ROWS = 120;
 
-  /// Rows that kernels multiply at once.
+  /// Rows that `multiplyPanel` takes at once.
   private static final int KERNEL_ROWS = 6;
 
   private static final int TASKS_PER_THREAD = 4;
@@ -85,11 +85,10 @@ final class Product {
     }
   }
 
-  /// Rows that meet many panels are copied to where kernels are fastest.
   void multiply(Matrix x, Matrix w, Matrix out) {
     RowSource stored =
         (row, _, col, _) -> new Rows(w.data(), w.at(row, col), Float.BYTES * w.stride());
-    boolean copied = blocking(panels(x.rows())) == Blocking.MANY_PANELS;
+    boolean copied = blocking(panels(x.rows())).copiesRows();
     multiply(x, new Weight(w.rows(), w.cols(), space -> copied ? copying(w, space) : stored), out);
   }
 
@@ -132,13 +131,19 @@ final class Product {
     }
   }
 
-  /// Bytes that a product takes, besides what it is given.
+  /// Bytes of the workspace that a product takes.
   ///
   /// @param cols the most columns of a weight
   long scratchBytes(long tokens, long cols) {
     int panels = tokens <= few ? 0 : Math.toIntExact(panels(Math.min(tokens, TOKENS)));
-    long worker = workerBytes(panels, cols) + RowGroups.bytes(blocking(panels), math.panelWidth());
-    return packedBytes(panels, cols) + workers.threads() * worker;
+    return packedBytes(panels, cols) + workers.threads() * workerBytes(panels, cols);
+  }
+
+  /// Bytes of the arrays of all workers, which lie on the heap and stay.
+  long arrayBytes() {
+    return math.prefersGroups()
+        ? workers.threads() * RowGroups.bytes(Blocking.GROUPS, math.panelWidth())
+        : 0;
   }
 
   private Blocking blocking(long panels) {
@@ -224,7 +229,8 @@ final class Product {
     MemorySegment memory = workspace.atLeast(shared + workers.threads() * own);
     Blocking blocking = blocking(panels);
     workers.run(panels, (panel, _) -> pack(x, panel, panels, blocking, memory));
-    int taskRows = taskRows(w.rows(), blocking.taskRows(), KERNEL_ROWS);
+    int together = blocking.grouped() ? MathKernels.GROUP_ROWS : KERNEL_ROWS;
+    int taskRows = taskRows(w.rows(), blocking.taskRows(), together);
     int tasks = Math.toIntExact(Math.ceilDiv(w.rows(), (long) taskRows));
     workers.run(
         tasks,

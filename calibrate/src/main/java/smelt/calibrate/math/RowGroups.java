@@ -22,7 +22,7 @@ final class RowGroups {
   /// Bytes of one.
   static long bytes(Blocking blocking, int panelWidth) {
     long lines = (long) blocking.taskRows() + MathKernels.GROUP_ROWS + panelWidth;
-    return blocking.grouped() ? Float.BYTES * lines * blocking.depth() : 0;
+    return Float.BYTES * lines * blocking.depth();
   }
 
   /// Takes a group of up to `GROUP_ROWS` rows. What is beside fewer is multiplied too, and nobody
@@ -59,7 +59,8 @@ final class RowGroups {
       int depth,
       MemorySegment out,
       long to) {
-    MemorySegment.copy(packed, Matrix.F32, from, panel, 0, depth * math.panelWidth());
-    math.multiplyGroups(rows, groups, panel, depth, out, to);
+    int width = math.panelWidth();
+    MemorySegment.copy(packed, Matrix.F32, from, panel, 0, depth * width);
+    math.multiplyGroups(rows, groups, panel, width, depth, out, to);
   }
 }

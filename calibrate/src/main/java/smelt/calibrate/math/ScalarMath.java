@@ -87,8 +87,13 @@ final class ScalarMath implements MathKernels {
 
   @Override
   public void multiplyGroups(
-      float[] rows, int groups, float[] panel, int count, MemorySegment out, long outOffset) {
-    int width = panelWidth();
+      float[] rows,
+      int groups,
+      float[] panel,
+      int width,
+      int count,
+      MemorySegment out,
+      long outOffset) {
     for (int r = 0; r < groups * GROUP_ROWS; r++) {
       int first = r / GROUP_ROWS * count * GROUP_ROWS + r % GROUP_ROWS;
       for (int t = 0; t < width; t++) {

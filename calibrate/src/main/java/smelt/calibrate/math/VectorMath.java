@@ -22,8 +22,8 @@ import jdk.incubator.vector.VectorSpecies;
 /// the same input would give different numbers before and after the JIT. Lanes are added one by
 /// one.
 ///
-/// Memory is expected off the heap, where an arena has it; on the heap the scalar code does the
-/// work, as it does what is left at the end of a run.
+/// Segments are expected off the heap, where an arena has them; on the heap the scalar code does
+/// the work, as it does what is left at the end of a run. Only `multiplyGroups` reads arrays.
 ///
 /// **Panels.** A block of `ROWS` rows by one panel is a sum of outer products: for each `i` one or
 /// two vectors of the panel are multiplied by one number of each row. Each sum is one chain of
@@ -53,8 +53,8 @@ final class VectorMath implements MathKernels {
   /// ("out of virtual registers"), and might then never reach C2.
   static final int ROWS = 6;
 
-  /// With 32 registers, which processors with 512-bit vectors have, `ROWS` rows from memory are as
-  /// good.
+  /// Measured with 256-bit vectors and their 16 registers; 512-bit ones have 32, which `ROWS` rows
+  /// from memory fill better.
   private static final int MOST_LANES_FOR_GROUPS = 8;
 
   /// The class of off-heap memory. A cast to it at the head of a kernel tells the JIT what it would
@@ -396,13 +396,19 @@ final class VectorMath implements MathKernels {
 
   @Override
   public void multiplyGroups(
-      float[] rows, int groups, float[] panel, int count, MemorySegment out, long outOffset) {
+      float[] rows,
+      int groups,
+      float[] panel,
+      int width,
+      int count,
+      MemorySegment out,
+      long outOffset) {
     if (!OFF_HEAP.isInstance(out)) {
-      SCALAR.multiplyGroups(rows, groups, panel, count, out, outOffset);
+      SCALAR.multiplyGroups(rows, groups, panel, width, count, out, outOffset);
       return;
     }
     for (int g = 0; g < groups; g++) {
-      long to = outOffset + g * GROUP_ROWS * WIDE_BYTES;
+      long to = outOffset + WIDE_BYTES * GROUP_ROWS * g;
       group4x2(rows, g * count * GROUP_ROWS, panel, count, out, to);
     }
   }

@@ -132,8 +132,9 @@ public record CalibratePlan(
                   g.heads(), g.keyValueHeads(), g.headSize(), g.headSize(), (float) g.scale());
         };
     widest = Math.max(widest, (long) shape.heads() * shape.vDim());
-    return Math.max(
-        work.compute().productBytes(tokens, widest), work.compute().attentionBytes(shape));
+    long shared =
+        Math.max(work.compute().productBytes(tokens, widest), work.compute().attentionBytes(shape));
+    return shared + work.compute().arrayBytes();
   }
 
   private static long sum(SortedMap<String, Long> parts) {

@@ -347,6 +347,9 @@ class ComputeTest {
           .isGreaterThan(4L * 512 * 7168)
           .isLessThan(4L * 512 * 7168 + (3 << 20));
       assertThat(compute.productBytes(1, 7168)).isLessThan(1 << 18);
+      MathKernels kernels = MathKernelSet.choose("vector");
+      long arrays = 3L * Float.BYTES * 256 * (240 + 4 + kernels.panelWidth());
+      assertThat(compute.arrayBytes()).isEqualTo(kernels.prefersGroups() ? arrays : 0);
       assertThat(compute.attentionBytes(new AttentionShape(128, 128, 192, 128, 1)))
           .isLessThan(1 << 20);
     }

@@ -59,8 +59,15 @@ public final class CountedKernels implements MathKernels {
 
   @Override
   public void multiplyGroups(
-      float[] rows, int groups, float[] panel, int count, MemorySegment out, long outOffset) {
-    throw new UnsupportedOperationException("panels of another width");
+      float[] rows,
+      int groups,
+      float[] panel,
+      int width,
+      int count,
+      MemorySegment out,
+      long outOffset) {
+    flops.addAndGet(2L * groups * GROUP_ROWS * width * count);
+    scalar.multiplyGroups(rows, groups, panel, width, count, out, outOffset);
   }
 
   @Override

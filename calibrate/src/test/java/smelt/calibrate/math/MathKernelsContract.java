@@ -83,7 +83,7 @@ abstract class MathKernelsContract {
         float[] panel = Guarded.normal(arena, 1, count * width + 5, random).numbers();
         Guarded out = Guarded.normal(arena, 1, groups * beside * width, random);
         float[] before = out.numbers();
-        kernels().multiplyGroups(rows, groups, panel, count, out.data(), out.at(0, 0));
+        kernels().multiplyGroups(rows, groups, panel, width, count, out.data(), out.at(0, 0));
         for (int i = 0; i < before.length; i++) {
           int row = i / width;
           double sum = before[i];

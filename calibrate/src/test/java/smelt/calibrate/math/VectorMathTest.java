@@ -38,6 +38,15 @@ class VectorMathTest extends MathKernelsContract {
     MemorySegment out = MemorySegment.ofArray(new float[] {9});
     kernels().multiplyRow(x, 0, 12, 1, x, 0, 3, out, 0, false);
     assertThat(out.get(Matrix.F32, 0)).isEqualTo(14f);
+    int width = kernels().panelWidth();
+    float[] panel = new float[width];
+    panel[width - 1] = 3;
+    float[] sums = new float[MathKernels.GROUP_ROWS * width];
+    float[] rows = {1, 2, 4, 8};
+    kernels().multiplyGroups(rows, 1, panel, width, 1, MemorySegment.ofArray(sums), 0);
+    assertThat(sums[sums.length - 1]).isEqualTo(24f);
+    assertThat(sums[width - 1]).isEqualTo(3f);
+    assertThat(sums[0]).isZero();
   }
 
   /// A sum is a chain in the order of the columns, so cutting it changes nothing.
@@ -121,17 +130,19 @@ class VectorMathTest extends MathKernelsContract {
       }
       Matrix sums = Matrix.zeros(arena, 2 * beside, width);
       float[] numbers = packed.data().toArray(Matrix.F32);
-      kernels().multiplyGroups(grouped, 2, numbers, 384, sums.data(), 0);
+      kernels().multiplyGroups(grouped, 2, numbers, width, 384, sums.data(), 0);
       MemorySegment first = sums.data().asSlice(0, expected.data().byteSize());
       assertThat(first.mismatch(expected.data())).isEqualTo(-1);
     }
   }
 
-  /// The JVM cuts a width that the processor lacks to the one that it has.
+  /// Bytes of vectors; in a check the next narrower than this processor's.
   static List<Integer> widths() {
-    return Share.of(List.of(16, 64, 32), 1);
+    int half = Math.max(16, FloatVector.SPECIES_MAX.vectorByteSize() / 2);
+    return Share.of(List.of(half), List.of(16, 32, 64));
   }
 
+  /// The JVM cuts a width that the processor lacks to the one that it has.
   @ParameterizedTest
   @MethodSource("widths")
   void keepTheirContractWithNarrowerVectors(int bytes) throws Exception {
@@ -157,6 +168,7 @@ class VectorMathTest extends MathKernelsContract {
     VectorMathTest test = new VectorMathTest();
     for (int count : new int[] {0, 1, 17, 64}) {
       test.addsProductsWithAPanel(count);
+      test.addsProductsOfGroupsWithAPanel(count);
       test.multipliesRowsWithARow(count);
       test.addsScaledNumbersWithOneRounding(count);
       test.normsByTheRootOfTheMeanSquare(count + 1);
@@ -168,6 +180,9 @@ class VectorMathTest extends MathKernelsContract {
       test.dividesColumns(count);
     }
     test.addsProductsWithAPanel(397);
+    test.howRowsLieDoesNotChangeABit();
+    test.computesOnTheHeapToo();
+    new ComputeTest().givesTheSameOnAnyNumberOfThreadsAndForAnyOtherTokens();
     System.out.println(test.kernels().name() + " agrees");
   }
 }

@@ -30,7 +30,7 @@ class SolverFiguresTest {
   private static final int ROWS = 48;
   private static final double OWN_SHARE = 0.35;
   private static final int[] TOKENS =
-      Share.of(new int[] {128, 512}, new int[] {8, 32, 128, 512, 2048});
+      Share.of(new int[] {8, 128, 512}, new int[] {8, 32, 128, 512, 2048});
 
   private final Kernels codec = KernelSet.choose("auto");
   private final SolveKernels kernels = SolveKernelSet.choose("auto");
@@ -65,8 +65,8 @@ class SolverFiguresTest {
     return table.get(row)[Arrays.binarySearch(TOKENS, tokens)];
   }
 
-  private void put(String row, int tokens, double value) {
-    table.computeIfAbsent(row, _ -> new double[TOKENS.length])[tokens] = value;
+  private void put(String row, int column, double value) {
+    table.computeIfAbsent(row, _ -> new double[TOKENS.length])[column] = value;
   }
 
   private void putAll(String row, double value) {

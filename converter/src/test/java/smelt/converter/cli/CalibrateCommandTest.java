@@ -96,7 +96,7 @@ class CalibrateCommandTest {
   void endsWith1WhenAnExpertSawTooLittle() {
     Path out = folder.resolve("table");
     Program.Result result =
-        Program.run(command(out, "--tokens", "512", "--min-coverage", "100000"));
+        Program.run(command(out, "--tokens", Share.of("512", "2048"), "--min-coverage", "100000"));
     assertThat(result.exit()).isEqualTo(1);
     assertThat(result.err()).contains("the bound is 100000");
   }
@@ -104,7 +104,9 @@ class CalibrateCommandTest {
   @Test
   void goesOnAfterASignalAndAfterBeingKilled() throws Exception {
     Path whole = folder.resolve("whole");
-    String[] more = {"--hessians", "pool", "--tokens", "64", "--kernels", "scalar"};
+    String[] more = {
+      "--hessians", "pool", "--tokens", "64", "--kernels", Share.of("scalar", "auto")
+    };
     assertThat(Program.run(command(whole, more)).exit()).isZero();
     Path out = folder.resolve("stopped");
     List<String> signals = Share.of(List.of("KILL", "TERM"), 1);

@@ -16,6 +16,7 @@ import smelt.converter.SampleModel;
 import smelt.converter.recipe.Recipe;
 import smelt.converter.recipe.Recipes;
 import smelt.formats.Checkout;
+import smelt.formats.Share;
 import tools.jackson.databind.json.JsonMapper;
 
 class ChooseCommandTest {
@@ -61,7 +62,7 @@ class ChooseCommandTest {
             "--corpus",
             CORPUS,
             "--tokens",
-            "256",
+            Share.of("256", "512"),
             "-o",
             chosen.toString());
     assertThat(result.exit()).as(result.err()).isZero();
@@ -85,7 +86,7 @@ class ChooseCommandTest {
             "--against",
             SAMPLE.toString(),
             "--tokens",
-            "256",
+            Share.of("256", "512"),
             "--activations",
             "none",
             "--no-early-stop",
@@ -137,7 +138,7 @@ class ChooseCommandTest {
             "--recipe",
             "ct-w4a16",
             "--tokens",
-            "128",
+            Share.of("128", "256"),
             "--max-kl",
             "0.008",
             "-o",

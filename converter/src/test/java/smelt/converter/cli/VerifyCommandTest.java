@@ -18,6 +18,7 @@ import smelt.converter.SampleModel;
 import smelt.converter.recipe.Recipes;
 import smelt.converter.run.Converting;
 import smelt.converter.target.Target;
+import smelt.formats.Share;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -244,14 +245,20 @@ class VerifyCommandTest {
   @Test
   void aBudgetCutsTheTextIntoRounds() {
     Program.Result free =
-        verify(made.resolve("int8"), "--tokens", "512", "--sequence-length", "32", "--json");
+        verify(
+            made.resolve("int8"),
+            "--tokens",
+            Share.of("512", "1024"),
+            "--sequence-length",
+            "32",
+            "--json");
     long least = json(free).at("/run/memory_planned").asLong();
     String budget = Long.toString(least - (3L << 20));
     Program.Result result =
         verify(
             made.resolve("int8"),
             "--tokens",
-            "512",
+            Share.of("512", "1024"),
             "--sequence-length",
             "32",
             "--json",
@@ -309,7 +316,7 @@ class VerifyCommandTest {
           verify(
               made.resolve("int8"),
               "--tokens",
-              "256",
+              Share.of("256", "1024"),
               "--sequence-length",
               "32",
               "--threads",

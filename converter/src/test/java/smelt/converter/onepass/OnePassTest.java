@@ -85,7 +85,8 @@ class OnePassTest {
   private static PassRun calibrated(Recipe recipe) {
     return new PassRun(
         recipe,
-        PassRun.texts(PassRun.texts(1, 3, 50, VOCABULARY), PassRun.texts(2, 2, 24, VOCABULARY)));
+        PassRun.texts(
+            PassRun.texts(1, 3, 50, VOCABULARY), PassRun.texts(2, Share.of(2, 4), 24, VOCABULARY)));
   }
 
   /// One pass over a model, with every byte of the source counted that is read after the headers.

@@ -18,6 +18,7 @@ import smelt.calibrate.smooth.OutlierModel;
 import smelt.calibrate.smooth.Pair;
 import smelt.converter.Program;
 import smelt.converter.SampleModel;
+import smelt.formats.Share;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.codec.KernelSet;
 import smelt.formats.codec.Kernels;
@@ -46,7 +47,14 @@ class SmoothedFaultsTest {
   static void convert() throws IOException {
     model = OutlierModel.write(SampleModel.path(SampleModel.BF16), shared.resolve("model"));
     String table = shared.resolve("table").toString();
-    run("calibrate", "--corpus", CalibrationText.FILE.toString(), "--tokens", "512", "-o", table);
+    run(
+        "calibrate",
+        "--corpus",
+        CalibrationText.FILE.toString(),
+        "--tokens",
+        Share.of("512", "1024"),
+        "-o",
+        table);
     String out = shared.resolve("int8").toString();
     run("convert", "--recipe", "int8-smooth", "--calibration", table, "-o", out);
   }

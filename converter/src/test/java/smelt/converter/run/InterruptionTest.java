@@ -35,7 +35,7 @@ class InterruptionTest {
     model =
         SyntheticCheckpoint.of(Architecture.DEEPSEEK_V3)
             .form(SyntheticCheckpoint.Form.FP8_BLOCK)
-            .with("hidden_size", Share.of(256, 512))
+            .with("hidden_size", 512)
             .with("moe_intermediate_size", 128)
             .with("n_routed_experts", 16)
             .with("num_hidden_layers", 16)

@@ -71,7 +71,7 @@ class MemoryTest {
     Path model =
         SyntheticCheckpoint.of(Architecture.LLAMA)
             .with("hidden_size", 2048)
-            .with("vocab_size", Share.of(60_000, 231_936))
+            .with("vocab_size", Share.of(80_000, 231_936))
             .with("intermediate_size", 256)
             .with("tie_word_embeddings", true)
             .write(folder.resolve("model"));

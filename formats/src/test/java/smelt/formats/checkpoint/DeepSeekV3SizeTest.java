@@ -36,17 +36,16 @@ class DeepSeekV3SizeTest {
   }
 
   @Test
-  void countsEveryTensorAndByte() throws IOException {
-    Checkpoint model = whole;
-    assertThat(model.shards()).hasSize(163);
-    assertThat(model.storedTensors()).isEqualTo(91_991);
-    assertThat(model.tensorBytes()).isEqualTo(688_574_839_360L);
-    assertThat(model.weights()).hasSize(46_183);
-    assertThat(model.notes()).isEmpty();
+  void countsEveryTensorAndByte() {
+    assertThat(whole.shards()).hasSize(163);
+    assertThat(whole.storedTensors()).isEqualTo(91_991);
+    assertThat(whole.tensorBytes()).isEqualTo(688_574_839_360L);
+    assertThat(whole.weights()).hasSize(46_183);
+    assertThat(whole.notes()).isEmpty();
   }
 
   @Test
-  void sumsByRole() throws IOException {
+  void sumsByRole() {
     Inventory inventory = Inventory.of(whole);
     assertThat(inventory.all().tensors()).isEqualTo(91_991);
     assertThat(inventory.all().bytes()).isEqualTo(688_574_839_360L);
@@ -58,7 +57,7 @@ class DeepSeekV3SizeTest {
   }
 
   @Test
-  void sumsByElementType() throws IOException {
+  void sumsByElementType() {
     Inventory inventory = Inventory.of(whole);
     assertThat(inventory.byType())
         .containsOnlyKeys(ElementType.F8_E4M3, ElementType.BF16, ElementType.F32);

@@ -267,10 +267,12 @@ public record VerifyPlan(
               new AttentionShape(
                   g.heads(), g.keyValueHeads(), g.headSize(), g.headSize(), (float) g.scale());
         };
-    return Math.max(
-        work.compute().roundingBytes(widest),
+    long shared =
         Math.max(
-            work.compute().productBytes(tokens, widest), work.compute().attentionBytes(shape)));
+            work.compute().roundingBytes(widest),
+            Math.max(
+                work.compute().productBytes(tokens, widest), work.compute().attentionBytes(shape)));
+    return shared + work.compute().arrayBytes();
   }
 
   private static long scratch(Checkpoint model, long tokens, int longest, Scratch thrift) {
