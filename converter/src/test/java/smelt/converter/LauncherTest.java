@@ -18,6 +18,8 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import smelt.formats.Checkout;
 
 /// Runs the launcher in a checkout of its own, whose "Maven" puts the program together from the
@@ -31,6 +33,7 @@ class LauncherTest {
   @TempDir Path folder;
   private Path checkout;
   private Path target;
+  private String javaHome = System.getProperty("java.home");
 
   private record Result(int exit, String out, String err) {}
 
@@ -113,6 +116,35 @@ class LauncherTest {
     assertThat(smelt(folder, smelt, "--version")).isEqualTo(good);
   }
 
+  /// A stand-in for Java tells what it was asked.
+  @ParameterizedTest
+  @CsvSource({
+    "convert, true",
+    "repack, true",
+    "choose, true",
+    "verify, true",
+    "calibrate, true",
+    "generate, true",
+    "plan --assume measure, true",
+    "plan --assume disk=1GB/s, false",
+    "inspect, false",
+    "check, false",
+    "recipes, false"
+  })
+  void whatComputesGetsKernelsAndTheBetterCompiler(String words, boolean computes)
+      throws Exception {
+    Path jdk = Files.createDirectories(folder.resolve("jdk/bin")).getParent();
+    Files.writeString(jdk.resolve("release"), "JAVA_VERSION=\"25.0.1\"\n");
+    Path java = Files.writeString(jdk.resolve("bin/java"), "#!/bin/sh\necho \"$@\"\n");
+    assertThat(java.toFile().setExecutable(true)).isTrue();
+    javaHome = jdk.toString();
+    List<String> command = new ArrayList<>(List.of(checkout.resolve("smelt").toString()));
+    command.addAll(List.of(words.split(" ")));
+    Result result = smelt(folder, command.toArray(String[]::new));
+    assertThat(result.out()).endsWith(words + "\n");
+    assertThat(result.out().contains("work.args")).as(result.out()).isEqualTo(computes);
+  }
+
   @Test
   void aFailedBuildIsSaid() throws Exception {
     Files.writeString(folder.resolve("bin/mvn"), "#!/bin/sh\necho no network\nexit 1\n");
@@ -171,7 +203,7 @@ class LauncherTest {
             .directory(workingFolder.toFile())
             .redirectOutput(out.toFile())
             .redirectError(err.toFile());
-    builder.environment().put("SMELT_JAVA_HOME", System.getProperty("java.home"));
+    builder.environment().put("SMELT_JAVA_HOME", javaHome);
     builder.environment().merge("PATH", folder.resolve("bin") + ":", (path, bin) -> bin + path);
     Process process = builder.start();
     assertThat(process.waitFor(120, TimeUnit.SECONDS)).as("ended in time").isTrue();
