@@ -24,7 +24,7 @@ import smelt.formats.source.ModelSource;
 
 /// The source, as far as its headers tell.
 ///
-/// @param tensors stored tensors
+/// @param tensors names of tensors, each with one fate in a manifest
 /// @param bytes of all stored tensors, without headers
 /// @param headersDigest SHA-256 over `name size header-sha256` of every shard, each on a line,
 ///   sorted
@@ -39,12 +39,13 @@ public record SourceSummary(
     for (Shard shard : checkpoint.shards()) {
       headers.update(line(shard.file() + " " + shard.size() + " " + shard.headerSha256()));
     }
+    List<byte[]> names = names(checkpoint);
     return new SourceSummary(
         checkpoint.architecture().className(),
-        checkpoint.storedTensors(),
+        names.size(),
         checkpoint.tensorBytes(),
         Sha256.hex(headers),
-        namesDigest(checkpoint));
+        sortedDigest(names));
   }
 
   /// The same model, with the files of its packed experts. Those of a tree tell layer, node and
@@ -108,7 +109,8 @@ public record SourceSummary(
             "names_sha256", namesDigest));
   }
 
-  private static String namesDigest(Checkpoint checkpoint) {
+  /// All names; packed experts have one more for their scales, which no tensor is stored by.
+  private static List<byte[]> names(Checkpoint checkpoint) {
     List<byte[]> names = new ArrayList<>();
     for (Weight weight : checkpoint.weights()) {
       names.add(line(weight.codes().name()));
@@ -117,7 +119,7 @@ public record SourceSummary(
     for (Leftover leftover : checkpoint.leftovers()) {
       names.add(line(leftover.tensor().name()));
     }
-    return sortedDigest(names);
+    return names;
   }
 
   private static String sortedDigest(List<byte[]> names) {

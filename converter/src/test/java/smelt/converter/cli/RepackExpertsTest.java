@@ -8,6 +8,9 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import smelt.converter.Program;
+import smelt.converter.SampleModel;
+import smelt.converter.run.Converting;
+import smelt.converter.target.Target;
 
 /// Experts in other files with the same numbers: layers 1 to 3 of the sample, 16 experts of [128,
 /// 256].
@@ -43,6 +46,14 @@ class RepackExpertsTest {
     run.repack("experts", "joined", "--model", run.path("rows"), "--numa", "1");
     run.repack("joined", "again", "--model", run.path("rows"), "--to", "int8-channel");
     assertThat(run.weights("again")).isEqualTo(run.weights("rows"));
+  }
+
+  /// Its weights have no scales; the packed ones have, and each counts as a name.
+  @Test
+  void expertsOfABf16ModelAreAllAccountedFor() throws Exception {
+    Path model = SampleModel.path(SampleModel.BF16);
+    Converting.to(Target.KT_AMX_INT8).run(model, folder.resolve("one"));
+    run.repack("one", "two", "--model", model.toString(), "--numa", "2");
   }
 
   @Test
