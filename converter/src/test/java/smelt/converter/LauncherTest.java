@@ -129,6 +129,8 @@ class LauncherTest {
     "plan --assume disk=1GB/s, false",
     "inspect, false",
     "check, false",
+    "diff, false",
+    "doctor, true",
     "recipes, false"
   })
   void whatComputesGetsKernelsAndTheBetterCompiler(String words, boolean computes)
