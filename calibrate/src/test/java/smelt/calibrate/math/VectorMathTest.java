@@ -128,7 +128,7 @@ class VectorMathTest extends MathKernelsContract {
           grouped[(r / beside * 384 + i) * beside + r % beside] = rows.matrix().get(r, i);
         }
       }
-      Matrix sums = Matrix.zeros(arena, 2 * beside, width);
+      Matrix sums = Matrix.zeros(arena, 2L * beside, width);
       float[] numbers = packed.data().toArray(Matrix.F32);
       kernels().multiplyGroups(grouped, 2, numbers, width, 384, sums.data(), 0);
       MemorySegment first = sums.data().asSlice(0, expected.data().byteSize());
@@ -163,7 +163,8 @@ class VectorMathTest extends MathKernelsContract {
     return output;
   }
 
-  /// The other JVM's work.
+  /// The other JVM's work: the tests again, with its vectors.
+  @SuppressWarnings("JUnitMethodInvoked")
   static void main() {
     VectorMathTest test = new VectorMathTest();
     for (int count : new int[] {0, 1, 17, 64}) {

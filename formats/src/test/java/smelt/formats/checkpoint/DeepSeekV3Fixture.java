@@ -36,6 +36,9 @@ public final class DeepSeekV3Fixture {
   private static final int DENSE_LAYERS = 3;
   private static final long HEADS = 128;
 
+  private static final Once V3 = new Once(folder -> draft().write(folder));
+  private static final Once V32 = new Once(DeepSeekV3Fixture::writeWithIndexer);
+
   private static final String CONFIG =
       """
       {
@@ -107,12 +110,12 @@ public final class DeepSeekV3Fixture {
   /// Lays DeepSeek-V3 into a folder, and returns it. Its shards are those of every such folder:
   /// they may be deleted, but not changed.
   public static Path write(Path folder) throws IOException {
-    return lay(Once.V3, folder);
+    return lay(V3, folder);
   }
 
   /// The same with DeepSeek-V3.2.
   public static Path writeV32(Path folder) throws IOException {
-    return lay(Once.V32, folder);
+    return lay(V32, folder);
   }
 
   private static Path lay(Once model, Path folder) throws IOException {
@@ -130,18 +133,26 @@ public final class DeepSeekV3Fixture {
     return folder;
   }
 
-  /// What is written once in a process, and deleted at its end.
-  private enum Once {
-    V3,
-    V32;
+  @FunctionalInterface
+  private interface Writing {
+    Path write(Path folder) throws IOException;
+  }
 
+  /// What is written once in a process, and deleted at its end.
+  private static final class Once {
+
+    private final Writing writing;
     private Path written;
+
+    Once(Writing writing) {
+      this.writing = writing;
+    }
 
     synchronized Path folder() throws IOException {
       if (written == null) {
         Path folder = Files.createTempDirectory("deepseek-v3");
         Runtime.getRuntime().addShutdownHook(new Thread(() -> delete(folder)));
-        written = this == V3 ? draft().write(folder) : writeWithIndexer(folder);
+        written = writing.write(folder);
       }
       return written;
     }
