@@ -58,9 +58,9 @@ record OnePassConversion(
     try (Compute compute = Compute.steady(MathKernelSet.choose(set), kernels, memory.threads())) {
       PassPlan.Tools tools =
           new PassPlan.Tools(new Verification.Tools(kernels, compute), SolveKernelSet.choose(set));
-      PassMemory planned = pass.memory(memory, output, tools, run.memory());
+      PassMemory planned = pass.memory(source, memory, output, tools, run.memory());
       planned.requireWithin(run.memory());
-      tell(pass, texts);
+      tell(texts);
       OnePass.Result result =
           execution.carryOut(
               source,
@@ -91,21 +91,13 @@ record OnePassConversion(
         texts.units());
   }
 
-  private void tell(PassPlan pass, PassTexts texts) {
+  private void tell(PassTexts texts) {
     terminal.message(
         "one pass: "
             + texts.calibration().sequences().size()
             + " sequences to calibrate with, "
             + texts.evaluation().sequences().size()
             + " to verify on");
-    if (options.verify()) {
-      pass.plan().targets().stream()
-          .map(target -> target.spec().name())
-          .filter(name -> !pass.verified().contains(name))
-          .forEach(name ->
-              terminal.message(
-                  name + " is no checkpoint and not verified on the way: run smelt verify"));
-    }
   }
 
   private void write(Map<String, QualityReport> reports) throws IOException {

@@ -44,8 +44,7 @@ final class OnePassOptions {
   @Option(
       names = "--verify",
       description = {
-        "Verify every target that is a checkpoint while it is written. Exit code 1 if a bound does",
-        "not hold."
+        "Verify every target while it is written. Exit code 1 if a bound does not hold."
       })
   private boolean verify;
 

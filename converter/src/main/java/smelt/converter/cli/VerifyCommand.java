@@ -20,6 +20,7 @@ import smelt.converter.ByteSize;
 import smelt.converter.RefusedException;
 import smelt.converter.Version;
 import smelt.converter.progress.Progress;
+import smelt.converter.result.ResultModel;
 import smelt.converter.run.AnonymousMemory;
 import smelt.converter.run.HeapThrift;
 import smelt.converter.run.ProductOffload;
@@ -167,33 +168,47 @@ public final class VerifyCommand implements Callable<Integer> {
         ModelSource to = Models.open(result)) {
       BoundsOptions.Wanted asked = bounds.wanted(ManifestTarget.of(to));
       Verification.Model source = new Verification.Model(from, Checkpoint.open(from));
-      Results results = Results.open(to, source);
-      Verification.Model made = results.model();
-      BoundsOptions.Wanted wanted = asked.or(results.usual());
-      if (!made.smoothed().isEmpty()) {
-        terminal.message(
-            "the manifest says that the result is smoothed: its weights are compared with the"
-                + " source's times the factors that both models show");
-      }
-      if (!results.line().isEmpty()) {
-        terminal.message(results.line());
-      }
-      VerifyTexts texts = texts(source, made);
-      VerifyPlan plan = plan(source, made, texts, compute);
-      VerifyPlan withDevice =
-          VerifyPlan.of(
-              work(source, made, texts, compute, ProductOffload.HOST_BYTES), run.memory());
-      try (ProductOffload offload = offload(source, made, compute, plan, withDevice)) {
-        offload.products().ifPresent(compute::useDevice);
-        plan = offload.products().isPresent() ? withDevice : plan;
-        tell(texts, plan, offload);
+      try (ResultModel made = ResultModel.open(to, source, ManifestTarget.smoothed(to))) {
         Verification.Tools tools = new Verification.Tools(codec, compute);
-        QualityReport found = verify(source, made, texts, wanted, plan, tools, stop);
+        Judged judged = judge(source, made, asked.or(made.usual()), tools, stop);
         interruption.writing(true);
         double seconds = (System.nanoTime() - start) / 1e9;
-        output.write(found, new VerifyOutput.Run(plan, watched.peak(), seconds), terminal);
+        QualityReport found = judged.report();
+        output.write(found, new VerifyOutput.Run(judged.plan(), watched.peak(), seconds), terminal);
         return (found.verdict().passed() ? ExitCode.OK : ExitCode.BOUND_FAILED).code();
       }
+    }
+  }
+
+  /// A verdict, and the plan by which it was found.
+  private record Judged(QualityReport report, VerifyPlan plan) {}
+
+  private Judged judge(
+      Verification.Model source,
+      ResultModel results,
+      BoundsOptions.Wanted wanted,
+      Verification.Tools tools,
+      StopSignal stop)
+      throws IOException {
+    Verification.Model made = results.model();
+    Compute compute = tools.compute();
+    if (!made.smoothed().isEmpty()) {
+      terminal.message(
+          "the manifest says that the result is smoothed: its weights are compared with the"
+              + " source's times the factors that both models show");
+    }
+    if (!results.line().isEmpty()) {
+      terminal.message(results.line());
+    }
+    VerifyTexts texts = texts(source, made);
+    VerifyPlan alone = plan(source, made, texts, compute);
+    VerifyPlan withDevice =
+        VerifyPlan.of(work(source, made, texts, compute, ProductOffload.HOST_BYTES), run.memory());
+    try (ProductOffload offload = offload(source, made, compute, alone, withDevice)) {
+      offload.products().ifPresent(compute::useDevice);
+      VerifyPlan plan = offload.products().isPresent() ? withDevice : alone;
+      tell(texts, plan, offload);
+      return new Judged(verify(source, made, texts, wanted, plan, tools, stop), plan);
     }
   }
 

@@ -8,6 +8,7 @@ import smelt.calibrate.model.Activations;
 import smelt.calibrate.model.ReferenceModel;
 import smelt.calibrate.model.Routing;
 import smelt.calibrate.model.TokenBatch;
+import smelt.converter.result.ResultModel;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.checkpoint.Weight;
 import smelt.verify.ServedActivations;
@@ -25,29 +26,39 @@ final class FollowedTarget implements AutoCloseable {
   /// What is known of a target before anything is written.
   ///
   /// @param name of the target
-  /// @param model reads what is written so far
+  /// @param made reads what is written so far; closed with this
   /// @param lossless whether every weight is copied as it is
   /// @param request the text, and what is to hold
   /// @param about what the report says of the run
   record Setting(
       String name,
-      Verification.Model model,
+      ResultModel made,
       boolean lossless,
       Verification.Request request,
-      Verification.About about) {
+      Verification.About about)
+      implements AutoCloseable {
+
+    Verification.Model model() {
+      return made.model();
+    }
 
     VerifyPlan plan(Checkpoint source, Verification.Tools tools) {
       List<Integer> lengths = request.sequences().stream().map(ids -> ids.length).toList();
       return VerifyPlan.of(
           new VerifyPlan.Work(
               source,
-              model.checkpoint(),
+              model().checkpoint(),
               lengths,
               tools.compute(),
               0,
               Looks.atTheEnd(lengths.size()),
-              model.smoothed()),
+              model().smoothed()),
           OptionalLong.empty());
+    }
+
+    @Override
+    public void close() throws IOException {
+      made.close();
     }
   }
 
@@ -75,10 +86,7 @@ final class FollowedTarget implements AutoCloseable {
     Verification.Request request = setting.request();
     VerifyPlan plan = setting.plan(from.checkpoint(), tools);
     verification = new Verification(from, to, request, plan, tools, watcher);
-    activations =
-        setting.lossless() || !request.rounded()
-            ? Activations.NONE
-            : ServedActivations.later(to.source(), to.checkpoint());
+    activations = activations(setting);
     weights =
         new PiecemealComparison(
             to.madeFrom(from), tools.codec(), plan.threads(), Math.max(plan.tensorBytes(), 1));
@@ -91,6 +99,16 @@ final class FollowedTarget implements AutoCloseable {
             new Comparison.Settings(activations, request.eos(), plan.headRows(), plan.threads()),
             watching(watcher));
     following = comparison.follow(batch, request.sequences());
+  }
+
+  private static Activations activations(Setting setting) throws IOException {
+    Verification.Model model = setting.model();
+    if (setting.lossless() || !setting.request().rounded()) {
+      return Activations.NONE;
+    }
+    return model.rounding().isPresent()
+        ? model.rounding().get()
+        : ServedActivations.later(model.source(), model.checkpoint());
   }
 
   private static Comparison.Watcher watching(Verification.Watcher watcher) {
@@ -140,7 +158,9 @@ final class FollowedTarget implements AutoCloseable {
 
   @Override
   public void close() throws IOException {
-    following.close();
-    model.close();
+    try (setting;
+        model) {
+      following.close();
+    }
   }
 }

@@ -31,18 +31,21 @@ public final class HeldParts implements ModelSource {
   private static final long ALIGNMENT = 64;
 
   /// What is in memory together.
-  public enum Holding {
-    /// One expert of a layer at a time.
-    PARTS,
-    /// All experts of a layer, the shared one too.
-    LAYERS;
+  ///
+  /// @param experts whether all experts of a layer, the shared one too, are one part
+  /// @param others whether everything else of a layer stays until the next layer, as does a shared
+  ///   expert that is no part of them
+  public record Holding(boolean experts, boolean others) {
+
+    /// One expert of a layer at a time, or its attention.
+    static final Holding PARTS = new Holding(false, false);
+
+    /// All experts of a layer, or its attention.
+    static final Holding LAYERS = new Holding(true, false);
 
     Part of(Weight weight) {
-      Part part = Part.of(weight);
-      return switch (this) {
-        case PARTS -> part;
-        case LAYERS -> Part.withItsLayer(part);
-      };
+      Part part = experts ? Part.withItsLayer(Part.of(weight)) : Part.of(weight);
+      return others ? Part.withTheRest(part) : part;
     }
   }
 
@@ -101,7 +104,7 @@ public final class HeldParts implements ModelSource {
   }
 
   private static boolean isRest(Part part) {
-    return part instanceof Part.Rest;
+    return part instanceof Part.Rest || part instanceof Part.FinalNorm;
   }
 
   private static long aligned(long bytes) {

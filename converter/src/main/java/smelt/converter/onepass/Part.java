@@ -24,8 +24,10 @@ sealed interface Part {
   /// What else is in a layer, and small: its second norm, the router.
   record Rest(int layer) implements Part {}
 
-  /// A weight by itself: embedding, head, final norm, and what only layers of multi-token
-  /// prediction have.
+  /// The norm in front of the head.
+  record FinalNorm() implements Part {}
+
+  /// A weight by itself: embedding, head, and what only layers of multi-token prediction have.
   record Single(String name) implements Part {}
 
   /// The layer that it lies in; empty for what stands by itself.
@@ -37,7 +39,7 @@ sealed interface Part {
       case Expert(int layer, _) -> OptionalInt.of(layer);
       case Experts(int layer) -> OptionalInt.of(layer);
       case Rest(int layer) -> OptionalInt.of(layer);
-      case Single _ -> OptionalInt.empty();
+      case FinalNorm _, Single _ -> OptionalInt.empty();
     };
   }
 
@@ -45,7 +47,7 @@ sealed interface Part {
   static boolean readsSecondNorm(Part part) {
     return switch (part) {
       case Dense _, Shared _, Expert _, Experts _ -> true;
-      case Attention _, Rest _, Single _ -> false;
+      case Attention _, Rest _, FinalNorm _, Single _ -> false;
     };
   }
 
@@ -54,7 +56,18 @@ sealed interface Part {
     return switch (part) {
       case Shared(int layer) -> new Experts(layer);
       case Expert(int layer, _) -> new Experts(layer);
-      case Attention _, Dense _, Experts _, Rest _, Single _ -> part;
+      case Attention _, Dense _, Experts _, Rest _, FinalNorm _, Single _ -> part;
+    };
+  }
+
+  /// The rest of the layer for what has one in every layer; experts, and what stands by itself, as
+  /// they are.
+  static Part withTheRest(Part part) {
+    return switch (part) {
+      case Attention(int layer) -> new Rest(layer);
+      case Dense(int layer) -> new Rest(layer);
+      case Shared(int layer) -> new Rest(layer);
+      case Expert _, Experts _, Rest _, FinalNorm _, Single _ -> part;
     };
   }
 
@@ -71,11 +84,8 @@ sealed interface Part {
       case TensorRole.RoutedExpert(int layer, int expert, _) -> new Expert(layer, expert);
       case TensorRole.Router(int layer) -> new Rest(layer);
       case TensorRole.RouterBias(int layer) -> new Rest(layer);
-      case TensorRole.Embedding _,
-          TensorRole.Head _,
-          TensorRole.FinalNorm _,
-          TensorRole.Mtp _,
-          TensorRole.Foreign _ ->
+      case TensorRole.FinalNorm _ -> new FinalNorm();
+      case TensorRole.Embedding _, TensorRole.Head _, TensorRole.Mtp _, TensorRole.Foreign _ ->
           new Single(weight.name());
     };
   }

@@ -21,7 +21,7 @@ import smelt.verify.inference.VerifyPlan;
 /// |---|---|
 /// | `conversion` | what a conversion takes by itself, tuning included |
 /// | `model` | code and heap for running models and judging them |
-/// | `held` | the largest part of the source, which may be all experts of a layer, and the largest rest of one |
+/// | `held` | the largest part of the source, which may be all experts of a layer, and the largest rest of one, which may be all but them |
 /// | `scratch` | of the source's model, which holds a part too, and of operations on matrices |
 /// | `hidden` | hidden states of all tokens, twice |
 /// | `text` | token ids, and which experts a layer chose for them |
@@ -115,12 +115,10 @@ public record PassMemory(SortedMap<String, Long> parts, long scratch, HeldParts.
   }
 
   private String remedy() {
-    return switch (holding) {
-      case PARTS -> "";
-      case LAYERS ->
-          "leave "
-              + Pair.Kind.FEED_FORWARD_NORM.label()
-              + " out of smooth, for which all experts of a layer are held, ";
-    };
+    return holding.experts()
+        ? "leave "
+            + Pair.Kind.FEED_FORWARD_NORM.label()
+            + " out of smooth, for which all experts of a layer are held, "
+        : "";
   }
 }

@@ -19,6 +19,7 @@ import smelt.converter.plan.TargetPlan;
 import smelt.converter.plan.Unit;
 import smelt.converter.progress.Progress;
 import smelt.converter.recipe.TargetSpec;
+import smelt.converter.result.ResultModel;
 import smelt.converter.run.Conversion;
 import smelt.converter.run.MemoryPlan;
 import smelt.converter.run.OutputFolder;
@@ -64,13 +65,18 @@ public record PassPlan(
     }
   }
 
-  /// Factors of a norm that experts read are decided by all of them, before one is converted.
+  /// Factors of a norm that experts read are decided by all of them, before one is converted. A
+  /// target of experts alone goes through the source's other weights once more, behind each layer.
   private HeldParts.Holding holding() {
-    boolean whole =
+    boolean experts =
         plan.targets().stream()
             .anyMatch(target ->
                 target.spec().calibrated().smooth().contains(Pair.Kind.FEED_FORWARD_NORM));
-    return whole ? HeldParts.Holding.LAYERS : HeldParts.Holding.PARTS;
+    boolean others =
+        isVerified()
+            && plan.targets().stream()
+                .anyMatch(target -> target.spec().target().kind() == Target.Kind.EXPERTS);
+    return new HeldParts.Holding(experts, others);
   }
 
   private boolean isObserved() {
@@ -95,35 +101,20 @@ public record PassPlan(
         : Optional.empty();
   }
 
-  /// Names of the targets that are verified on the way: those that are whole checkpoints.
-  public List<String> verified() {
-    return isVerified()
-        ? plan.targets().stream()
-            .filter(target -> isCheckpoint(target.spec()))
-            .map(target -> target.spec().name())
-            .toList()
-        : List.of();
-  }
-
-  private static boolean isCheckpoint(TargetSpec spec) {
-    return spec.target().kind() == Target.Kind.CHECKPOINT;
-  }
-
-  private List<FollowedTarget.Setting> settings(Path output) throws IOException {
+  /// Every target, while it is written; empty where none is verified.
+  ///
+  /// @param source the plan's, or a view of it
+  private List<FollowedTarget.Setting> settings(ModelSource source, Path output)
+      throws IOException {
+    Verification.Model from = new Verification.Model(source, checkpoint);
     List<FollowedTarget.Setting> settings = new ArrayList<>();
-    for (int t = 0; t < plan.targets().size(); t++) {
+    for (int t = 0; isVerified() && t < plan.targets().size(); t++) {
       TargetPlan target = plan.targets().get(t);
-      if (isVerified() && isCheckpoint(target.spec())) {
-        ModelSource written = new UnfinishedTarget(output.resolve(target.folder()), target);
-        settings.add(
-            new FollowedTarget.Setting(
-                target.spec().name(),
-                new Verification.Model(
-                    written, Checkpoint.open(written), target.spec().calibrated().smooth()),
-                isLossless(t),
-                verdict.of(target.spec()),
-                about));
-      }
+      ModelSource written = new UnfinishedTarget(output.resolve(target.folder()), target);
+      ResultModel made = ResultModel.open(written, from, target.spec().calibrated().smooth());
+      Verification.Request request = verdict.of(target.spec()).or(made.usual());
+      settings.add(
+          new FollowedTarget.Setting(target.spec().name(), made, isLossless(t), request, about));
     }
     return settings;
   }
@@ -145,16 +136,20 @@ public record PassPlan(
 
   /// Memory that the pass takes at most.
   ///
+  /// @param source the plan's
   /// @param conversion what the conversion takes
   /// @param output where targets will lie
   /// @param budget bytes that the run may take; empty for no limit
-  public PassMemory memory(MemoryPlan conversion, Path output, Tools tools, OptionalLong budget)
+  public PassMemory memory(
+      ModelSource source, MemoryPlan conversion, Path output, Tools tools, OptionalLong budget)
       throws IOException {
     List<VerifyPlan> plans = new ArrayList<>();
-    for (FollowedTarget.Setting setting : settings(output)) {
-      plans.add(setting.plan(checkpoint, tools.verify()));
+    for (FollowedTarget.Setting setting : settings(source, output)) {
+      try (setting) {
+        plans.add(setting.plan(checkpoint, tools.verify()));
+      }
     }
-    CalibratePlan.Work source =
+    CalibratePlan.Work work =
         new CalibratePlan.Work(
             checkpoint,
             texts.tokens(),
@@ -162,7 +157,7 @@ public record PassPlan(
             observed().orElse(LayerObserver.Options.PLAIN),
             tools.compute(),
             0);
-    return PassMemory.of(new PassMemory.Work(conversion, source, holding(), plans), budget);
+    return PassMemory.of(new PassMemory.Work(conversion, work, holding(), plans), budget);
   }
 
   /// Bytes that tuning takes with so many threads.
@@ -205,7 +200,7 @@ public record PassPlan(
                 observed().map(how -> new OnePass.Observation(statistics, how, tools.compute())),
                 conversion,
                 tools.compute())) {
-      for (FollowedTarget.Setting setting : settings(output.path())) {
+      for (FollowedTarget.Setting setting : settings(held, output.path())) {
         pass.verify(setting, tools.verify(), watching(conversion));
       }
       return pass.run();

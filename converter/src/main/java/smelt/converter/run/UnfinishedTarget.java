@@ -9,41 +9,87 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
+import java.util.SortedMap;
 import java.util.TreeMap;
 import smelt.converter.plan.ShardLayout;
 import smelt.converter.plan.TargetPlan;
 import smelt.formats.BadInputException;
 import smelt.formats.files.AtomicFile;
+import smelt.formats.files.AtomicFolder;
 import smelt.formats.source.ByteSource;
 import smelt.formats.source.ModelSource;
 
-/// A target as a model while it is being written. Small files and the headers of shards come from
-/// the plan; data of a shard comes from its file, whether that is complete or not. Reading what is
-/// not written yet gives zeros, or fails where the file was not begun.
-///
-/// Trees of files are left out: this is for targets whose shards are files.
+/// A target as a model while it is being written. Small files, headers of shards and tensors that
+/// are made of no weight come from the plan; all else comes from the files of the shards, whether
+/// they are complete or not. Reading what is not written yet gives zeros.
 public final class UnfinishedTarget implements ModelSource {
 
   /// Read at once; a buffer has no more.
   private static final long CHUNK = 1L << 30;
 
   private final Path folder;
-  private final Map<String, byte[]> small = new TreeMap<>();
-  private final Map<String, ShardLayout> shards = new TreeMap<>();
+  private final SortedMap<String, Planned> files = new TreeMap<>();
+
+  /// A file of the plan.
+  ///
+  /// @param size in bytes
+  /// @param known what the plan has of it, by place in the file
+  /// @param written opens what was written of it
+  private record Planned(long size, SortedMap<Long, byte[]> known, Opener written) {}
+
+  @FunctionalInterface
+  private interface Opener {
+    FileChannel open() throws IOException;
+  }
 
   /// @param folder the target's
   public UnfinishedTarget(Path folder, TargetPlan target) {
     this.folder = folder;
     for (TargetPlan.SmallFile file : target.smallFiles()) {
-      small.put(file.name(), file.bytes());
+      add(file.name(), file.bytes().length, knownFrom(file.bytes()));
     }
     for (TargetPlan.Shard shard : target.shards()) {
       switch (shard.layout()) {
         case ShardLayout.Safetensors _, ShardLayout.Gguf _ ->
-            shards.put(shard.name(), shard.layout());
-        case ShardLayout.Tree _ -> {}
+            add(shard.name(), shard.layout().fileSize(), known(shard));
+        case ShardLayout.Tree tree -> add(shard.name(), tree);
       }
     }
+  }
+
+  private void add(String name, long size, SortedMap<Long, byte[]> known) {
+    Path file = folder.resolve(name);
+    files.put(name, new Planned(size, known, () -> AtomicFile.openAsItIs(file)));
+  }
+
+  /// Each folder directly below a tree's root is written as one.
+  private void add(String root, ShardLayout.Tree tree) {
+    for (ShardLayout.Tree.Leaf leaf : tree.tensors().values()) {
+      int end = leaf.path().indexOf('/');
+      Path written = folder.resolve(root).resolve(leaf.path().substring(0, end));
+      String within = leaf.path().substring(end + 1);
+      files.put(
+          root + "/" + leaf.path(),
+          new Planned(
+              leaf.part().bytes(),
+              new TreeMap<>(),
+              () -> AtomicFolder.openAsItIs(written, within)));
+    }
+  }
+
+  private static SortedMap<Long, byte[]> known(TargetPlan.Shard shard) {
+    SortedMap<Long, byte[]> known = knownFrom(shard.layout().header());
+    shard
+        .constants()
+        .forEach((name, bytes) -> known.put(shard.layout().part(name).offset(), bytes));
+    return known;
+  }
+
+  private static SortedMap<Long, byte[]> knownFrom(byte[] start) {
+    SortedMap<Long, byte[]> known = new TreeMap<>();
+    known.put(0L, start);
+    return known;
   }
 
   @Override
@@ -53,34 +99,32 @@ public final class UnfinishedTarget implements ModelSource {
 
   @Override
   public List<String> names() {
-    TreeMap<String, Object> names = new TreeMap<>(small);
-    names.putAll(shards);
-    return List.copyOf(names.keySet());
+    return List.copyOf(files.keySet());
   }
 
   @Override
   public ByteSource open(String name) throws IOException {
-    if (small.containsKey(name)) {
-      return new Planned(name, small.get(name), small.get(name).length);
-    }
-    ShardLayout layout = shards.get(name);
-    if (layout == null) {
+    return new File(name, planned(name));
+  }
+
+  private Planned planned(String name) throws NoSuchFileException {
+    Planned planned = files.get(name);
+    if (planned == null) {
       throw new NoSuchFileException(folder + ": " + name);
     }
-    return new Planned(name, layout.header(), layout.fileSize());
+    return planned;
   }
 
   @Override
   public String stamp(String name) throws IOException {
-    try (ByteSource file = open(name)) {
-      return file.size() + " bytes, being written";
-    }
+    return planned(name).size() + " bytes, being written";
   }
 
   @Override
   public byte[] readSmall(String name, long limit) throws IOException {
-    byte[] bytes = small.get(name);
-    if (bytes == null) {
+    Planned planned = planned(name);
+    byte[] bytes = planned.known().getOrDefault(0L, new byte[0]);
+    if (bytes.length < planned.size()) {
       throw new NoSuchFileException(folder + ": " + name);
     }
     if (bytes.length > limit) {
@@ -96,18 +140,16 @@ public final class UnfinishedTarget implements ModelSource {
   @Override
   public void close() {}
 
-  /// A file whose first bytes the plan knows.
-  private final class Planned implements ByteSource {
+  /// Opened when something is read that the plan does not know.
+  private final class File implements ByteSource {
 
     private final String name;
-    private final MemorySegment known;
-    private final long size;
-    private FileChannel written;
+    private final Planned planned;
+    private Optional<FileChannel> written = Optional.empty();
 
-    Planned(String name, byte[] known, long size) {
+    File(String name, Planned planned) {
       this.name = name;
-      this.known = MemorySegment.ofArray(known).asReadOnly();
-      this.size = size;
+      this.planned = planned;
     }
 
     @Override
@@ -117,28 +159,50 @@ public final class UnfinishedTarget implements ModelSource {
 
     @Override
     public long size() {
-      return size;
+      return planned.size();
     }
 
     @Override
     public void read(long offset, MemorySegment into) throws IOException {
-      Objects.checkFromIndexSize(offset, into.byteSize(), size);
-      long ofPlan = Math.clamp(known.byteSize() - offset, 0, into.byteSize());
-      if (ofPlan > 0) {
-        into.asSlice(0, ofPlan).copyFrom(known.asSlice(offset, ofPlan));
+      Objects.checkFromIndexSize(offset, into.byteSize(), planned.size());
+      long end = offset + into.byteSize();
+      long known = 0;
+      for (Map.Entry<Long, byte[]> span : planned.known().headMap(end).entrySet()) {
+        known += overlap(span, offset, end);
       }
-      if (ofPlan < into.byteSize()) {
-        fill(offset + ofPlan, into.asSlice(ofPlan));
+      if (known < into.byteSize()) {
+        fill(offset, into);
+      }
+      for (Map.Entry<Long, byte[]> span : planned.known().headMap(end).entrySet()) {
+        long count = overlap(span, offset, end);
+        if (count > 0) {
+          long first = Math.max(offset, span.getKey());
+          MemorySegment.copy(
+              MemorySegment.ofArray(span.getValue()),
+              first - span.getKey(),
+              into,
+              first - offset,
+              count);
+        }
       }
     }
 
+    private static long overlap(Map.Entry<Long, byte[]> span, long offset, long end) {
+      long first = Math.max(offset, span.getKey());
+      return Math.max(0, Math.min(end, span.getKey() + span.getValue().length) - first);
+    }
+
     private void fill(long offset, MemorySegment into) throws IOException {
-      FileChannel channel = channel();
+      Optional<FileChannel> channel = channel();
+      if (channel.isEmpty()) {
+        into.fill((byte) 0);
+        return;
+      }
       long done = 0;
       while (done < into.byteSize()) {
         long length = Math.min(CHUNK, into.byteSize() - done);
         ByteBuffer buffer = into.asSlice(done, length).asByteBuffer();
-        int count = channel.read(buffer, offset + done);
+        int count = channel.get().read(buffer, offset + done);
         if (count < 0) {
           throw new IOException(folder + ": " + name + " ends at byte " + (offset + done));
         }
@@ -146,9 +210,14 @@ public final class UnfinishedTarget implements ModelSource {
       }
     }
 
-    private synchronized FileChannel channel() throws IOException {
-      if (written == null) {
-        written = AtomicFile.openAsItIs(folder.resolve(name));
+    /// Empty as long as the file was not begun.
+    private synchronized Optional<FileChannel> channel() throws IOException {
+      if (written.isEmpty()) {
+        try {
+          written = Optional.of(planned.written().open());
+        } catch (NoSuchFileException _) {
+          return Optional.empty();
+        }
       }
       return written;
     }
@@ -159,8 +228,8 @@ public final class UnfinishedTarget implements ModelSource {
 
     @Override
     public synchronized void close() throws IOException {
-      if (written != null) {
-        written.close();
+      if (written.isPresent()) {
+        written.get().close();
       }
     }
   }

@@ -107,15 +107,16 @@ class OnePassTest {
       assertThat(result.bytesRead()).isLessThanOrEqualTo(read);
       assertThat(result.bytesRead())
           .isBetween(checkpoint.tensorBytes(), checkpoint.tensorBytes() * 102 / 100);
-      assertThat(read - sideFiles(checkpoint))
+      assertThat(read - sideFiles(checkpoint, run.recipe().targets().size()))
           .isLessThanOrEqualTo(checkpoint.tensorBytes() * 102 / 100);
       return result;
     }
   }
 
-  /// Bytes that are read of files beside the shards: once for the plan, once for the verdict.
-  private static long sideFiles(Checkpoint checkpoint) {
-    return 4 * checkpoint.sideFiles().stream().mapToLong(file -> file.size()).sum();
+  /// Bytes that are read of files beside the shards: for each target when it is planned, when its
+  /// memory is, and when it is judged.
+  private static long sideFiles(Checkpoint checkpoint, int targets) {
+    return 3L * targets * checkpoint.sideFiles().stream().mapToLong(file -> file.size()).sum();
   }
 
   @Test
@@ -142,18 +143,46 @@ class OnePassTest {
         Share.of(List.copyOf(result.reports().entrySet()), 1)) {
       Path one = folder.resolve("steps").resolve(found.getKey());
       Set<Pair.Kind> smoothed = found.getKey().endsWith("-smooth") ? Pair.Kind.usual() : Set.of();
-      QualityReport alone = run.verify(FP8, one, smoothed);
-      assertThat(found.getValue().verdict()).isEqualTo(alone.verdict());
-      assertThat(found.getValue().tensors()).isEqualTo(alone.tensors());
-      assertThat(found.getValue().layers()).isEqualTo(alone.layers());
-      assertThat(found.getValue().tokens().orElseThrow().kl())
-          .containsExactly(alone.tokens().orElseThrow().kl());
-      assertThat(found.getValue().notes()).isEqualTo(alone.notes());
+      requireEqual(found.getValue(), run.verify(FP8, one, smoothed));
     }
     assertThat(result.reports().get("int8-channel-smooth").verdict().gates())
         .filteredOn(gate -> gate.metric() == Metric.WEIGHT_SQNR)
         .singleElement()
         .satisfies(gate -> assertThat(gate.outcome()).isEqualTo(Gate.Outcome.PASS));
+  }
+
+  /// All that is found in one pass is found afterwards too.
+  private static void requireEqual(QualityReport once, QualityReport alone) {
+    assertThat(once.verdict()).isEqualTo(alone.verdict());
+    assertThat(once.tensors()).isEqualTo(alone.tensors());
+    assertThat(once.layers()).isEqualTo(alone.layers());
+    assertThat(once.tokens().orElseThrow().kl()).containsExactly(alone.tokens().orElseThrow().kl());
+    assertThat(once.notes()).isEqualTo(alone.notes());
+    assertThat(once.sizes()).isEqualTo(alone.sizes());
+    assertThat(once.configChanges()).isEqualTo(alone.configChanges());
+  }
+
+  @Test
+  void verifiesGgufAndPackedExpertsOnTheWayToo() throws Exception {
+    PassRun run =
+        new PassRun(
+            recipe(
+                """
+                  - {target: gguf, type: q8_0}
+                  - {target: gguf, type: q4_k, types: {routed_expert: q4_k_r4}}
+                  - {target: kt-amx-int8, numa: 2}
+                  - {target: kt-amx-int4, form: tree}
+                """),
+            PassRun.texts(List.of(), PassRun.texts(2, 2, 24, VOCABULARY)));
+    OnePass.Result result = counted(run, FP8, folder.resolve("once"));
+    assertThat(result.reports().keySet())
+        .containsExactlyInAnyOrder(
+            "gguf-q8_0", "gguf-q4_k-mixed", "kt-amx-int8-numa2", "kt-amx-int4-tree");
+    for (Map.Entry<String, QualityReport> found :
+        Share.of(List.copyOf(result.reports().entrySet()), 2)) {
+      Path one = folder.resolve("once").resolve(found.getKey());
+      requireEqual(found.getValue(), run.verify(FP8, one, Set.of()));
+    }
   }
 
   @Test

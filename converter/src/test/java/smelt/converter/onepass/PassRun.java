@@ -25,6 +25,7 @@ import smelt.converter.plan.Plan;
 import smelt.converter.plan.Planner;
 import smelt.converter.progress.Progress;
 import smelt.converter.recipe.Recipe;
+import smelt.converter.result.ResultModel;
 import smelt.converter.run.Conversion;
 import smelt.converter.run.MemoryPlan;
 import smelt.converter.run.OutputFolder;
@@ -108,7 +109,7 @@ record PassRun(Recipe recipe, OnePass.Texts texts) {
       PassPlan.Tools tools =
           new PassPlan.Tools(
               new Verification.Tools(KERNELS, compute), SolveKernelSet.choose("auto"));
-      long scratch = pass.memory(memory, out, tools, OptionalLong.empty()).scratch();
+      long scratch = pass.memory(source, memory, out, tools, OptionalLong.empty()).scratch();
       OnePass.Result result =
           pass.run(source, folder, memory, scratch, tools, new StopSignal(), Progress.silent());
       folder.publish();
@@ -162,41 +163,49 @@ record PassRun(Recipe recipe, OnePass.Texts texts) {
   /// Verifies a finished result.
   ///
   /// @param smoothed pairs between whose weights factors have passed
-  QualityReport verify(Path model, Path made, Set<Pair.Kind> smoothed) throws IOException {
+  QualityReport verify(Path model, Path folder, Set<Pair.Kind> smoothed) throws IOException {
     try (ModelSource from = ModelSources.open(model);
-        ModelSource to = ModelSources.open(made);
+        ModelSource to = ModelSources.open(folder);
         Compute compute = compute()) {
       Verification.Model source = new Verification.Model(from, Checkpoint.open(from));
-      Verification.Model result = new Verification.Model(to, Checkpoint.open(to), smoothed);
-      List<Integer> lengths = texts.evaluation().stream().map(ids -> ids.length).toList();
-      VerifyPlan plan =
-          VerifyPlan.of(
-              new VerifyPlan.Work(
-                  source.checkpoint(),
-                  result.checkpoint(),
-                  lengths,
-                  compute,
-                  0,
-                  Looks.atTheEnd(lengths.size()),
-                  smoothed),
-              OptionalLong.empty());
-      Verification.Watcher watcher =
-          new Verification.Watcher() {
-            @Override
-            public void starts(long bytes, long steps) {}
-
-            @Override
-            public void read(long bytes) {}
-
-            @Override
-            public void stepDone() {}
-
-            @Override
-            public void check() {}
-          };
-      Verification.Tools tools = new Verification.Tools(KERNELS, compute);
-      return new Verification(source, result, request(), plan, tools, watcher).run(ABOUT);
+      try (ResultModel made = ResultModel.open(to, source, smoothed)) {
+        return verify(source, made, compute);
+      }
     }
+  }
+
+  private QualityReport verify(Verification.Model source, ResultModel made, Compute compute)
+      throws IOException {
+    Verification.Model result = made.model();
+    List<Integer> lengths = texts.evaluation().stream().map(ids -> ids.length).toList();
+    VerifyPlan plan =
+        VerifyPlan.of(
+            new VerifyPlan.Work(
+                source.checkpoint(),
+                result.checkpoint(),
+                lengths,
+                compute,
+                0,
+                Looks.atTheEnd(lengths.size()),
+                result.smoothed()),
+            OptionalLong.empty());
+    Verification.Watcher watcher =
+        new Verification.Watcher() {
+          @Override
+          public void starts(long bytes, long steps) {}
+
+          @Override
+          public void read(long bytes) {}
+
+          @Override
+          public void stepDone() {}
+
+          @Override
+          public void check() {}
+        };
+    Verification.Tools tools = new Verification.Tools(KERNELS, compute);
+    return new Verification(source, result, request().or(made.usual()), plan, tools, watcher)
+        .run(ABOUT);
   }
 
   private static Path table(

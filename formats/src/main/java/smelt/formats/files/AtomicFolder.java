@@ -6,6 +6,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.channels.FileChannel;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
@@ -75,6 +76,20 @@ public final class AtomicFolder implements AutoCloseable {
   /// Where the folder will appear.
   public Path target() {
     return target;
+  }
+
+  /// Opens a file for reading, whether its folder is complete or still being written. The caller
+  /// closes it.
+  ///
+  /// @param target where the folder is to appear
+  /// @param path within the folder, with `/` between folders
+  /// @throws NoSuchFileException if it was not written
+  public static FileChannel openAsItIs(Path target, String path) throws IOException {
+    try {
+      return FileChannel.open(part(target).resolve(path), StandardOpenOption.READ);
+    } catch (NoSuchFileException _) {
+      return FileChannel.open(target.resolve(path), StandardOpenOption.READ);
+    }
   }
 
   /// Writes a whole file, with the folders that it lies in.

@@ -107,6 +107,13 @@ public final class Verification {
       }
     }
 
+    /// The same, with this profile where none is named.
+    public Request or(Optional<Profile> usual) {
+      return profile.isPresent()
+          ? this
+          : new Request(sequences, documents, rounded, usual, bounds, eos, earlyStop, units);
+    }
+
     /// With text of documents.
     public Request(
         List<int[]> sequences,

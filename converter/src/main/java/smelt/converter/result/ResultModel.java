@@ -1,4 +1,4 @@
-package smelt.converter.cli;
+package smelt.converter.result;
 
 import java.io.IOException;
 import java.util.List;
@@ -20,22 +20,43 @@ import smelt.formats.source.ModelSource;
 import smelt.verify.inference.Verification;
 import smelt.verify.quality.Profile;
 
-/// The result that a verification reads: a checkpoint, GGUF, or experts in the order of a CPU's
-/// kernels beside the model they were packed from.
+/// What a conversion made, as a model to verify: a checkpoint, GGUF, or experts in the order of a
+/// CPU's kernels beside the model that they were packed from.
 ///
-/// @param usual the profile where the user names none; empty: what the weights say
-record Results(Verification.Model model, Optional<Profile> usual, String line) {
+/// @param model what is compared with the source
+/// @param usual the profile where nobody names one; empty: what the weights say
+/// @param line what there is to tell of it; empty for a checkpoint
+/// @param opened what was opened for it beside its folder
+public record ResultModel(
+    Verification.Model model, Optional<Profile> usual, String line, List<ModelSource> opened)
+    implements AutoCloseable {
 
+  public ResultModel {
+    opened = List.copyOf(opened);
+  }
+
+  /// Opens it. Both sources stay the caller's to close.
+  ///
+  /// @param made the folder
   /// @param source the model to compare with, of which packed experts take everything else
-  static Results open(ModelSource made, Verification.Model source) throws IOException {
-    Set<Pair.Kind> smoothed = ManifestTarget.smoothed(made);
+  /// @param smoothed pairs between whose weights factors have passed
+  /// @throws smelt.formats.BadInputException if what was made does not fit the source
+  public static ResultModel open(
+      ModelSource made, Verification.Model source, Set<Pair.Kind> smoothed) throws IOException {
     if (GgufParts.isIn(made)) {
       return gguf(made, source, smoothed);
     }
-    if (!PackedExperts.isIn(made)) {
-      Checkpoint checkpoint = Checkpoint.open(made);
-      return new Results(new Verification.Model(made, checkpoint, smoothed), Optional.empty(), "");
-    }
+    return PackedExperts.isIn(made)
+        ? experts(made, source, smoothed)
+        : new ResultModel(
+            new Verification.Model(made, Checkpoint.open(made), smoothed),
+            Optional.empty(),
+            "",
+            List.of());
+  }
+
+  private static ResultModel experts(
+      ModelSource made, Verification.Model source, Set<Pair.Kind> smoothed) throws IOException {
     PackedExperts experts = PackedExperts.open(made, source.source(), source.checkpoint());
     Verification.Model model =
         new Verification.Model(
@@ -54,18 +75,19 @@ record Results(Verification.Model model, Optional<Profile> usual, String line) {
             + experts.nodes()
             + " NUMA nodes), everything else from "
             + source.checkpoint().location();
-    return new Results(
+    return new ResultModel(
         model,
         experts.format() == ExpertFormat.AMXINT4
             ? Optional.of(Profile.INT4_EXPERTS)
             : Optional.of(Profile.W8A8),
-        line);
+        line,
+        List.of(experts));
   }
 
   /// llama.cpp rounds the inputs of quantized weights to 8 bits, in blocks of 32 or 256; what that
   /// costs is left out: the weights alone are judged.
-  private static Results gguf(ModelSource made, Verification.Model source, Set<Pair.Kind> smoothed)
-      throws IOException {
+  private static ResultModel gguf(
+      ModelSource made, Verification.Model source, Set<Pair.Kind> smoothed) throws IOException {
     GgufCheckpoint gguf = GgufCheckpoint.open(made, source.source(), source.checkpoint());
     Verification.Model model =
         new Verification.Model(
@@ -75,7 +97,7 @@ record Results(Verification.Model model, Optional<Profile> usual, String line) {
             gguf::storedBytes,
             gguf.changes(),
             smoothed);
-    return new Results(
+    return new ResultModel(
         model,
         Optional.empty(),
         "GGUF of "
@@ -83,7 +105,8 @@ record Results(Verification.Model model, Optional<Profile> usual, String line) {
             + " in "
             + gguf.types()
             + "; config and tokenizer from "
-            + source.checkpoint().location());
+            + source.checkpoint().location(),
+        List.of(gguf));
   }
 
   /// The kernels round the inputs of experts to INT8, one scale a token. Each NUMA node rounds its
@@ -103,5 +126,13 @@ record Results(Verification.Model model, Optional<Profile> usual, String line) {
   private static boolean isPacked(Weight weight, int hiddenLayers) {
     return weight.role() instanceof TensorRole.RoutedExpert expert
         && expert.layerIndex() < hiddenLayers;
+  }
+
+  /// The folder stays open.
+  @Override
+  public void close() throws IOException {
+    for (ModelSource source : opened) {
+      source.close();
+    }
   }
 }
