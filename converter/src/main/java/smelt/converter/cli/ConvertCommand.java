@@ -89,7 +89,7 @@ public final class ConvertCommand implements Callable<Integer> {
       if (onePass.isWanted()) {
         calibration.refuseBeside("--corpus and --verify");
         boolean passed =
-            new OnePassConversion(terminal, onePass, kernels.chosen(), run)
+            new OnePassConversion(terminal, onePass, kernels.chosen(), device, run)
                 .carryOut(source, wanted, output, execution, watched);
         return (passed ? ExitCode.OK : ExitCode.BOUND_FAILED).code();
       }

@@ -100,7 +100,7 @@ final class Execution {
     try (Offload offload = device.open(plan, memory, run.memory());
         OutputFolder folder = OutputFolder.open(output, plan, source);
         CalibratedPlan.Opened tuning = CalibratedPlan.open(calibrated, kernels, memory.threads())) {
-      begin(output, folder, offload, memory);
+      begin(output, folder, offload.text(), memory);
       LaunchNotes.of(plan).forEach(terminal::message);
       Conversion.Means means = new Conversion.Means(kernels, offload.transcoder(), tuning.tuning());
       Conversion.Result result = convert(source, plan, folder, means, memory);
@@ -121,10 +121,11 @@ final class Execution {
     }
   }
 
-  /// What a run may take.
+  /// What one pass has to work with.
   ///
-  /// @param planned bytes at most, of the conversion and of what else is done
-  record Memory(MemoryPlan conversion, long planned) {}
+  /// @param planned bytes of memory at most, of the conversion and of what else is done
+  /// @param device what multiplies with weights, for the log
+  record Means(MemoryPlan conversion, long planned, String device) {}
 
   /// Converts in one pass.
   @FunctionalInterface
@@ -136,14 +137,12 @@ final class Execution {
   ///
   /// @param watched measures from before the source was opened
   OnePass.Result carryOut(
-      ModelSource source, Plan plan, Memory memory, Path output, AnonymousMemory watched, Pass pass)
+      ModelSource source, Plan plan, Means means, Path output, AnonymousMemory watched, Pass pass)
       throws IOException {
     DiskSpace.require(plan, output);
-    device.requireProcessor("one pass");
     long start = System.nanoTime();
-    try (Offload offload = Offload.none("cpu");
-        OutputFolder folder = OutputFolder.open(output, plan, source)) {
-      begin(output, folder, offload, memory.conversion());
+    try (OutputFolder folder = OutputFolder.open(output, plan, source)) {
+      begin(output, folder, means.device(), means.conversion());
       LaunchNotes.of(plan).forEach(terminal::message);
       OnePass.Result result;
       try (Progress progress = quiet.progress(terminal, command)) {
@@ -158,8 +157,8 @@ final class Execution {
               output,
               plan,
               folder.planDigest(),
-              memory.conversion(),
-              memory.planned(),
+              means.conversion(),
+              means.planned(),
               new Conversion.Result(result.bytesRead(), done.unitsDone(), done.unitsKept()),
               seconds,
               watched.peak(),
@@ -176,7 +175,7 @@ final class Execution {
         left.stream().mapToLong(u -> plan.units().get(u).sourceBytes()).sum(), left.size());
   }
 
-  private void begin(Path output, OutputFolder folder, Offload offload, MemoryPlan memory) {
+  private void begin(Path output, OutputFolder folder, String device, MemoryPlan memory) {
     if (folder.isComplete()) {
       terminal.message(
           "nothing to do: "
@@ -185,12 +184,7 @@ final class Execution {
               + " these norms and routers (remove it to run again)");
     } else {
       terminal.message(
-          "kernels "
-              + kernels.name()
-              + ", "
-              + memory.threads()
-              + " threads; device "
-              + offload.text());
+          "kernels " + kernels.name() + ", " + memory.threads() + " threads; device " + device);
     }
   }
 

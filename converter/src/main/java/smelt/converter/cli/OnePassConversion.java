@@ -20,6 +20,7 @@ import smelt.converter.recipe.TargetSpec;
 import smelt.converter.report.Reports;
 import smelt.converter.run.AnonymousMemory;
 import smelt.converter.run.MemoryPlan;
+import smelt.converter.run.ProductOffload;
 import smelt.converter.run.ZeroOffsets;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.codec.Kernels;
@@ -32,8 +33,13 @@ import smelt.verify.report.QualityRendering.Format;
 /// `smelt convert` that calibrates and verifies on the way.
 ///
 /// @param kernels of the codecs
+/// @param device what multiplies with weights
 record OnePassConversion(
-    Terminal terminal, OnePassOptions options, Kernels kernels, RunOptions run) {
+    Terminal terminal,
+    OnePassOptions options,
+    Kernels kernels,
+    DeviceOption device,
+    RunOptions run) {
 
   /// Does it all.
   ///
@@ -58,24 +64,38 @@ record OnePassConversion(
     try (Compute compute = Compute.steady(MathKernelSet.choose(set), kernels, memory.threads())) {
       PassPlan.Tools tools =
           new PassPlan.Tools(new Verification.Tools(kernels, compute), SolveKernelSet.choose(set));
-      PassMemory planned = pass.memory(source, memory, output, tools, run.memory());
-      planned.requireWithin(run.memory());
-      tell(texts);
-      OnePass.Result result =
-          execution.carryOut(
-              source,
-              plan,
-              new Execution.Memory(memory, planned.peak()),
-              output,
-              watched,
-              (folder, stop, progress) ->
-                  pass.run(source, folder, memory, planned.scratch(), tools, stop, progress));
-      write(result.reports());
-      Optional<String> uncovered = CoverageBound.failure(recipe, result.coverage());
-      uncovered.ifPresent(terminal::message);
-      return uncovered.isEmpty()
-          && result.reports().values().stream().allMatch(report -> report.verdict().passed());
+      PassMemory.Work work = pass.work(source, memory, output, tools);
+      PassMemory alone = PassMemory.of(work, 0, run.memory());
+      PassMemory withDevice = PassMemory.of(work, ProductOffload.HOST_BYTES, run.memory());
+      boolean hindered = withDevice.atOnce() < alone.atOnce();
+      try (ProductOffload offload =
+          device.openProducts(
+              work.models(),
+              new ProductOffload.Run(compute, withDevice.peak(), run.memory(), hindered))) {
+        offload.products().ifPresent(compute::useDevice);
+        PassMemory planned = offload.products().isPresent() ? withDevice : alone;
+        planned.requireWithin(run.memory());
+        tell(texts);
+        OnePass.Result result =
+            execution.carryOut(
+                source,
+                plan,
+                new Execution.Means(memory, planned.peak(), offload.text()),
+                output,
+                watched,
+                (folder, stop, progress) ->
+                    pass.run(source, folder, memory, planned.scratch(), tools, stop, progress));
+        return conclude(recipe, result);
+      }
     }
+  }
+
+  private boolean conclude(Recipe recipe, OnePass.Result result) throws IOException {
+    write(result.reports());
+    Optional<String> uncovered = CoverageBound.failure(recipe, result.coverage());
+    uncovered.ifPresent(terminal::message);
+    return uncovered.isEmpty()
+        && result.reports().values().stream().allMatch(report -> report.verdict().passed());
   }
 
   private static Verification.Request request(TargetSpec target, VerifyTexts texts) {

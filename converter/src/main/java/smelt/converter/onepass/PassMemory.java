@@ -1,6 +1,6 @@
 package smelt.converter.onepass;
 
-import java.util.Collection;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalLong;
 import java.util.SortedMap;
@@ -27,11 +27,14 @@ import smelt.verify.inference.VerifyPlan;
 /// | `text` | token ids, and which experts a layer chose for them |
 /// | `observed` | what is seen in a layer, second moments where they are needed |
 /// | `verification` | of all targets that are verified, as if each was alone |
+/// | `device` | what the host needs for a GPU, its driver and what is on its way |
 ///
 /// @param parts bytes by their names
 /// @param scratch bytes of the source's model
+/// @param atOnce tokens that go through a part at a time, at least
 /// @param holding what of the source is in memory together
-public record PassMemory(SortedMap<String, Long> parts, long scratch, HeldParts.Holding holding) {
+public record PassMemory(
+    SortedMap<String, Long> parts, long scratch, long atOnce, HeldParts.Holding holding) {
 
   /// Code for running models and for text, beside what a conversion has.
   private static final long MODEL_BYTES = 64L << 20;
@@ -43,17 +46,33 @@ public record PassMemory(SortedMap<String, Long> parts, long scratch, HeldParts.
   /// @param conversion what the conversion takes by itself
   /// @param source the source, its texts, and how it is observed
   /// @param holding what of the source is in memory together
-  /// @param verified plans of the targets that are verified
-  record Work(
+  /// @param verified targets that are verified
+  public record Work(
       MemoryPlan conversion,
       CalibratePlan.Work source,
       HeldParts.Holding holding,
-      Collection<VerifyPlan> verified) {}
+      List<Verified> verified) {
+
+    public Work {
+      verified = List.copyOf(verified);
+    }
+
+    /// Every model that is run, the source first.
+    public List<Checkpoint> models() {
+      List<Checkpoint> models = new ArrayList<>(List.of(source.checkpoint()));
+      verified.forEach(target -> models.add(target.checkpoint()));
+      return models;
+    }
+  }
+
+  /// A target that is verified.
+  public record Verified(Checkpoint checkpoint, VerifyPlan plan) {}
 
   /// The plan with the most tokens in work at a time that fits; the smallest if none does.
   ///
+  /// @param device bytes that the host needs for a GPU; 0 without one
   /// @param budget bytes that the run may take; empty for no limit
-  static PassMemory of(Work work, OptionalLong budget) {
+  public static PassMemory of(Work work, long device, OptionalLong budget) {
     SortedMap<String, Long> parts = new TreeMap<>();
     Checkpoint checkpoint = work.source().checkpoint();
     long hidden = ModelSpec.of(checkpoint).hidden();
@@ -63,7 +82,12 @@ public record PassMemory(SortedMap<String, Long> parts, long scratch, HeldParts.
     parts.put("hidden", 2 * Matrix.bytes(work.source().tokens(), hidden));
     parts.put(
         "verification",
-        work.verified().stream().mapToLong(PassMemory::bytes).reduce(0, Math::addExact));
+        work.verified().stream()
+            .mapToLong(target -> bytes(target.plan()))
+            .reduce(0, Math::addExact));
+    if (device > 0) {
+      parts.put("device", device);
+    }
     long fixed = sum(parts) / 100 * (100 + RESERVE_PERCENT);
     CalibratePlan source =
         CalibratePlan.of(
@@ -75,7 +99,7 @@ public record PassMemory(SortedMap<String, Long> parts, long scratch, HeldParts.
     parts.put("text", source.parts().get("text"));
     parts.put("observed", source.parts().get("statistics") + source.parts().get("hessians"));
     parts.put("reserve", sum(parts) / 100 * RESERVE_PERCENT);
-    return new PassMemory(parts, source.scratch(), work.holding());
+    return new PassMemory(parts, source.scratch(), source.atOnce(), work.holding());
   }
 
   /// A verification's memory without the program, which is counted once.

@@ -5,7 +5,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import java.util.OptionalLong;
 import smelt.calibrate.math.Compute;
 import smelt.calibrate.observe.HeldOut;
 import smelt.calibrate.observe.HessianChoice;
@@ -134,22 +133,21 @@ public record PassPlan(
     return true;
   }
 
-  /// Memory that the pass takes at most.
+  /// What the pass has to do, for [PassMemory#of].
   ///
   /// @param source the plan's
   /// @param conversion what the conversion takes
   /// @param output where targets will lie
-  /// @param budget bytes that the run may take; empty for no limit
-  public PassMemory memory(
-      ModelSource source, MemoryPlan conversion, Path output, Tools tools, OptionalLong budget)
+  public PassMemory.Work work(ModelSource source, MemoryPlan conversion, Path output, Tools tools)
       throws IOException {
-    List<VerifyPlan> plans = new ArrayList<>();
+    List<PassMemory.Verified> verified = new ArrayList<>();
     for (FollowedTarget.Setting setting : settings(source, output)) {
       try (setting) {
-        plans.add(setting.plan(checkpoint, tools.verify()));
+        VerifyPlan plan = setting.plan(checkpoint, tools.verify());
+        verified.add(new PassMemory.Verified(setting.model().checkpoint(), plan));
       }
     }
-    CalibratePlan.Work work =
+    CalibratePlan.Work model =
         new CalibratePlan.Work(
             checkpoint,
             texts.tokens(),
@@ -157,7 +155,7 @@ public record PassPlan(
             observed().orElse(LayerObserver.Options.PLAIN),
             tools.compute(),
             0);
-    return PassMemory.of(new PassMemory.Work(conversion, work, holding(), plans), budget);
+    return new PassMemory.Work(conversion, model, holding(), verified);
   }
 
   /// Bytes that tuning takes with so many threads.

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -20,8 +21,12 @@ import smelt.converter.Program;
 import smelt.converter.SampleModel;
 import smelt.converter.run.Converting;
 import smelt.formats.Checkout;
+import smelt.formats.Share;
 import smelt.formats.checkpoint.Architecture;
 import smelt.formats.checkpoint.SyntheticCheckpoint;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ObjectNode;
 
 /// `--device`, by the real program: without a driver, and with the stand-in that the tests of
 /// `calibrate` build.
@@ -156,6 +161,7 @@ class DeviceOptionTest {
   }
 
   @Test
+  @EnabledIfSystemProperty(named = "smelt.long", matches = "true", disabledReason = "./dev long")
   void theDeviceGivesTheSameTable() throws IOException {
     Path cuda = folder.resolve("cuda");
     String[] onDevice = calibrate(model, corpus(), cuda, "--device", "cuda", "--hessians", "pool");
@@ -168,6 +174,65 @@ class DeviceOptionTest {
     assertThat(expected.exit()).as(expected.err()).isZero();
     assertThat(expected.err()).contains("device cpu");
     assertThat(Converting.digests(cuda)).isEqualTo(Converting.digests(cpu));
+  }
+
+  /// The model runs on the device, and so do the paths of targets; what they hold is not changed.
+  @Test
+  void theDeviceGivesTheSameInOnePass() throws IOException {
+    List<String> targets = Share.of(List.of("int8-channel", "gguf-f32"), 1);
+    Path own =
+        Files.writeString(
+            folder.resolve("own.yaml"),
+            "name: own\ntargets:\n  - target: int8-channel\n"
+                + (targets.size() == 1 ? "" : "  - {target: gguf, type: f32}\n"));
+    Program.Result found = withStandIn().go(onePass(own, "cuda", "--device", "cuda"));
+    assertThat(found.err()).contains("device cuda (Stand-in, compute capability 9.0");
+    Program.Result expected = Program.run(onePass(own, "cpu", "--device", "cpu"));
+    assertThat(expected.err()).contains("device cpu");
+    assertThat(found.exit()).as(found.err()).isEqualTo(expected.exit());
+    assertThat(Converting.digests(folder.resolve("cuda")))
+        .isNotEmpty()
+        .isEqualTo(Converting.digests(folder.resolve("cpu")));
+    for (String target : targets) {
+      assertThat(verdict("cuda", target)).isEqualTo(verdict("cpu", target));
+    }
+  }
+
+  /// Every figure of a verdict, without what it says of the run.
+  private JsonNode verdict(String out, String target) {
+    Path file = folder.resolve(out + "-verdicts").resolve(target + ".json");
+    ObjectNode verdict = (ObjectNode) JsonMapper.shared().readTree(file.toFile());
+    assertThat(verdict.remove("subject")).isNotNull();
+    return verdict;
+  }
+
+  private String[] onePass(Path recipe, String out, String... more) throws IOException {
+    String[] verdicts = {
+      "--verify",
+      "--eval",
+      corpus().toString(),
+      "--eval-tokens",
+      Share.of("8", "40"),
+      "--sequence-length",
+      "8",
+      "--verdicts",
+      folder.resolve(out + "-verdicts").toString()
+    };
+    return convert(
+        recipe.toString(),
+        out,
+        Stream.concat(Stream.of(verdicts), Stream.of(more)).toArray(String[]::new));
+  }
+
+  @Test
+  void onePassIsRefusedADeviceThatTheMemoryDoesNotAllow() throws IOException {
+    Path own =
+        Files.writeString(folder.resolve("own.yaml"), "name: own\ntargets:\n  - target: bf16\n");
+    Program.Result small =
+        withStandIn().go(onePass(own, "out", "--device", "cuda", "--memory", "700M"));
+    assertThat(small.exit()).isEqualTo(4);
+    assertThat(small.err()).contains("GPU driver", "--device cpu");
+    assertThat(folder.resolve("out")).doesNotExist();
   }
 
   @Test

@@ -109,7 +109,8 @@ record PassRun(Recipe recipe, OnePass.Texts texts) {
       PassPlan.Tools tools =
           new PassPlan.Tools(
               new Verification.Tools(KERNELS, compute), SolveKernelSet.choose("auto"));
-      long scratch = pass.memory(source, memory, out, tools, OptionalLong.empty()).scratch();
+      PassMemory.Work work = pass.work(source, memory, out, tools);
+      long scratch = PassMemory.of(work, 0, OptionalLong.empty()).scratch();
       OnePass.Result result =
           pass.run(source, folder, memory, scratch, tools, new StopSignal(), Progress.silent());
       folder.publish();
