@@ -2,6 +2,8 @@ package smelt.calibrate.cost;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Random;
 import smelt.calibrate.math.AttentionShape;
 import smelt.calibrate.math.Compute;
@@ -15,16 +17,22 @@ import smelt.formats.codec.Encoding;
 import smelt.formats.codec.Tile;
 import smelt.formats.codec.Transcoder;
 
-/// Measures how fast this machine forms the products of a model: for a moment each, products with
-/// weights that all tokens go through, products with an expert's weight for as many tokens as an
-/// expert gets, and attention. The rate is that of all operations of a forward pass in their
+/// Measures how fast this machine forms the products of a model: for some moments each, products
+/// with weights that all tokens go through, products with an expert's weight for as many tokens as
+/// an expert gets, and attention. The rate is that of all operations of a forward pass in their
 /// proportions.
 ///
 /// Weights are made up, in the encoding that is given, so what decoding takes is in it.
 public final class ProductMeter {
 
-  private static final double SECONDS = 0.4;
-  private static final int WARM_UPS = 3;
+  private static final double SLICE_SECONDS = 0.1;
+
+  /// Slices in a row that are not faster by more than `GAIN` than the fastest before.
+  private static final int STEADY = 5;
+
+  private static final double GAIN = 0.95;
+  private static final double MOST_SECONDS = 10;
+
   private static final long MOST_TOKENS = 512;
   private static final long MOST_ROWS = 4096;
   private static final long SEED = 7;
@@ -131,15 +139,31 @@ public final class ProductMeter {
     return matrix;
   }
 
-  /// Seconds of one run, on average.
+  /// Seconds of one run, on average, once it does not get faster any more: code that was not used
+  /// before is compiled while it runs.
   private static double seconds(Runnable work) {
-    for (int i = 0; i < WARM_UPS; i++) {
-      work.run();
+    List<Double> slices = new ArrayList<>();
+    double best = Double.POSITIVE_INFINITY;
+    int steady = 0;
+    long start = System.nanoTime();
+    while (steady < STEADY && (System.nanoTime() - start) / 1e9 < MOST_SECONDS) {
+      double found = slice(work);
+      slices.add(found);
+      steady = found < best * GAIN ? 0 : steady + 1;
+      best = Math.min(best, found);
     }
+    return slices.subList(Math.max(0, slices.size() - STEADY), slices.size()).stream()
+        .mapToDouble(Double::doubleValue)
+        .average()
+        .orElseThrow();
+  }
+
+  /// Seconds of one run, on average over a moment.
+  private static double slice(Runnable work) {
     long start = System.nanoTime();
     int runs = 0;
     double seconds = 0;
-    while (seconds < SECONDS) {
+    while (seconds < SLICE_SECONDS) {
       work.run();
       runs++;
       seconds = (System.nanoTime() - start) / 1e9;
