@@ -36,6 +36,7 @@ public final class Check {
               CtRules.rules(),
               AscendRules.rules(),
               NativeInt4Rules.rules(),
+              NativeFp8Rules.rules(),
               ManifestRules.rules())
           .flatMap(List::stream)
           .toList();

@@ -92,7 +92,9 @@ sealed interface Quantization {
   /// @param experts whether the model has routed experts
   default Set<ServingRuntime> servedBy(boolean experts) {
     return switch (this) {
-      case Fp8Block _, Fp8Tensor _ -> EnumSet.of(ServingRuntime.VLLM, ServingRuntime.SGLANG);
+      case Fp8Block _ ->
+          EnumSet.of(ServingRuntime.VLLM, ServingRuntime.SGLANG, ServingRuntime.KTRANSFORMERS);
+      case Fp8Tensor _ -> EnumSet.of(ServingRuntime.VLLM, ServingRuntime.SGLANG);
       case Int8Block _, Int8Channel _ -> EnumSet.of(ServingRuntime.SGLANG);
       case Ascend _ -> EnumSet.of(ServingRuntime.ASCEND);
       case CompressedTensors(CtConfig config) -> config.servedBy(experts);

@@ -43,6 +43,7 @@ final class BrokenCheckpoints {
     all.ignored();
     all.ascend();
     all.nativeInt4();
+    all.nativeFp8();
     all.manifest();
     return all.byRule;
   }
@@ -264,6 +265,10 @@ final class BrokenCheckpoints {
     ModelDraft least = Drafts.rawInt4();
     least.bytes(Drafts.EXPERTS + "2.up_proj.weight_packed")[9] = 0x70;
     forKTransformers("int4-symmetric", least);
+  }
+
+  private void nativeFp8() {
+    forKTransformers("fp8-blocks-of-128", Drafts.fp8Block(64));
   }
 
   private void forKTransformers(String rule, ModelDraft draft) {

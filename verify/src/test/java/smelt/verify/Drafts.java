@@ -44,10 +44,28 @@ final class Drafts {
   }
 
   static ModelDraft fp8Block(ObjectNode config) {
-    ModelDraft draft = draft(config, LINEARS, (d, m, s) -> block(d, m, s, ElementType.F8_E4M3));
+    return fp8Block(config, 128);
+  }
+
+  /// Other blocks than those of DeepSeek.
+  static ModelDraft fp8Block(int size) {
+    return fp8Block(config(), size);
+  }
+
+  private static ModelDraft fp8Block(ObjectNode config, int size) {
+    ModelDraft draft =
+        draft(
+            config,
+            LINEARS,
+            (d, m, s) -> {
+              d.fill(m + ".weight", ElementType.F8_E4M3, s, 0x38);
+              long rows = Math.ceilDiv(s.dim(0), (long) size);
+              long cols = Math.ceilDiv(s.dim(1), (long) size);
+              d.floats(m + ".weight_scale_inv", Shape.of(rows, cols), 0.5f);
+            });
     ObjectNode node = quantization(draft, "fp8");
     node.put("activation_scheme", "dynamic").put("fmt", "e4m3");
-    node.putArray("weight_block_size").add(128).add(128);
+    node.putArray("weight_block_size").add(size).add(size);
     return draft;
   }
 

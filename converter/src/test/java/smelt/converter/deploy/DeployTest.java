@@ -208,6 +208,8 @@ class DeployTest {
     assertThat(sum(ledger.get("lines"), "")).isEqualTo(tensorBytes(target));
     assertThat(sum(ledger.get("copies"), "GPU")).isPositive();
     assertThat(Program.run("check", target.toString()).exit()).isZero();
+    Program.Result hybrid = Program.run("check", target.toString(), "--for", "ktransformers");
+    assertThat(hybrid.exit()).as(hybrid.out()).isZero();
   }
 
   @Test
