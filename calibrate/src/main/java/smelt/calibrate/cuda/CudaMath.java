@@ -58,13 +58,9 @@ public final class CudaMath implements AutoCloseable {
 
   /// Sends a matrix; its rows must follow each other.
   public DeviceMatrix send(Matrix matrix) {
-    if (matrix.stride() != matrix.cols()) {
-      throw new IllegalArgumentException("a view of " + matrix.cols() + " of more columns");
-    }
     DeviceMatrix sent = new DeviceMatrix(device, matrix.rows(), matrix.cols());
     try {
-      long bytes = Matrix.bytes(matrix.rows(), matrix.cols());
-      stream.upload(matrix.data().asSlice(matrix.offset(), bytes), sent.memory(), 0);
+      send(matrix, sent);
       return sent;
     } catch (RuntimeException e) {
       sent.close();
@@ -72,18 +68,40 @@ public final class CudaMath implements AutoCloseable {
     }
   }
 
+  /// Sends a matrix to where another was; its rows must follow each other.
+  void send(Matrix from, DeviceMatrix to) {
+    to.requireSize(from.rows(), from.cols());
+    stream.upload(rows(from), to.memory(), 0);
+  }
+
+  /// Sends bytes.
+  void send(MemorySegment from, DeviceMemory to, long offset) {
+    stream.upload(from, to, offset);
+  }
+
+  /// The bytes of a matrix.
+  private static MemorySegment rows(Matrix matrix) {
+    if (matrix.stride() != matrix.cols()) {
+      throw new IllegalArgumentException("a view of " + matrix.cols() + " of more columns");
+    }
+    return matrix.data().asSlice(matrix.offset(), Matrix.bytes(matrix.rows(), matrix.cols()));
+  }
+
   /// Sends a weight as it is stored.
   public DeviceWeight send(Tile weight) {
-    return new DeviceWeight(device, stream, weight);
+    return new DeviceWeight(device, stream::upload, weight);
   }
 
   /// Waits, and copies a matrix to the host.
   public void read(DeviceMatrix from, Matrix to) {
+    startRead(from, to);
+    stream.finish();
+  }
+
+  /// Copies a matrix to the host; its rows follow each other there.
+  void startRead(DeviceMatrix from, Matrix to) {
     from.requireSize(to.rows(), to.cols());
-    if (to.stride() != to.cols()) {
-      throw new IllegalArgumentException("a view of " + to.cols() + " of more columns");
-    }
-    read(from.memory(), to.data().asSlice(to.offset(), Matrix.bytes(to.rows(), to.cols())));
+    stream.download(from.memory(), 0, rows(to));
   }
 
   /// Waits, and copies the beginning of some memory to the host.

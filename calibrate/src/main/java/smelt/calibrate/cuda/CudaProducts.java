@@ -1,38 +1,46 @@
 package smelt.calibrate.cuda;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.util.Optional;
+import java.util.ArrayList;
+import java.util.List;
 import smelt.calibrate.math.DeviceProducts;
 import smelt.calibrate.math.Matrix;
 import smelt.formats.codec.Encoding;
 import smelt.formats.codec.Tile;
 
 /// Products of the reference model on a GPU. A weight is sent as it is stored, once for each
-/// product; tokens and results go in parts of up to `PART_BYTES`.
+/// product; tokens and results go in parts of up to `PART_BYTES`. All of it goes by two lanes of
+/// pinned memory: while a part is on its way to the device or back, the other one is computed or
+/// copied by the host.
 ///
 /// Tensor cores are not used: they round what goes in to BF16 and sum in an order of their own, and
 /// what a calibration finds must not depend on where it ran.
 public final class CudaProducts implements DeviceProducts {
 
-  /// Bytes of tokens, and of results, that are on the device at once; one row at least.
+  /// Bytes of tokens, and of results, of one part; one row at least.
   static final long PART_BYTES = 32L << 20;
 
-  /// Native memory of the host: tokens or results whose rows do not follow each other.
-  public static final long HOST_BYTES = 2 * PART_BYTES;
+  private static final int LANES = 2;
 
-  private static final long ALIGNMENT = 64;
+  /// Memory of the host that is pinned: tokens and results of each lane.
+  public static final long HOST_BYTES = LANES * 2 * PART_BYTES;
 
-  private final Arena arena = Arena.ofShared();
   private final CudaDevice device;
-  private final CudaMath math;
+  private final List<ProductLane> lanes = new ArrayList<>();
   private final long partBytes;
-  private Optional<MemorySegment> bounce = Optional.empty();
+  private int turn;
 
   private CudaProducts(CudaDevice device, long partBytes) {
     this.device = device;
     this.partBytes = partBytes;
-    math = new CudaMath(device);
+    try {
+      for (int i = 0; i < LANES; i++) {
+        lanes.add(new ProductLane(device));
+      }
+    } catch (RuntimeException e) {
+      lanes.forEach(ProductLane::close);
+      throw e;
+    }
   }
 
   /// Opens the device that a probe found.
@@ -56,7 +64,7 @@ public final class CudaProducts implements DeviceProducts {
   ///
   /// @param weightBytes codes and scales of the largest tile
   public static long deviceBytes(long weightBytes) {
-    return Math.addExact(weightBytes, 2 * PART_BYTES);
+    return Math.addExact(weightBytes, LANES * 2 * PART_BYTES);
   }
 
   @Override
@@ -75,53 +83,40 @@ public final class CudaProducts implements DeviceProducts {
     device.bind();
     long widest = Math.multiplyExact(Math.max(x.cols(), w.rows()), Float.BYTES);
     long part = Math.max(1, partBytes / widest);
-    try (DeviceWeight weight = math.send(w)) {
-      for (long first = 0; first < x.rows(); first += part) {
-        long count = Math.min(part, x.rows() - first);
-        multiply(x.rows(first, count), weight, out.rows(first, count));
+    lanes.forEach(lane -> lane.require(Math.max(partBytes, widest)));
+    try (DeviceWeight weight = new DeviceWeight(device, this::send, w)) {
+      try {
+        lanes.forEach(ProductLane::finish);
+        for (long first = 0; first < x.rows(); first += part) {
+          long count = Math.min(part, x.rows() - first);
+          next().start(x.rows(first, count), weight, out.rows(first, count));
+        }
+      } finally {
+        lanes.forEach(ProductLane::finish);
       }
     }
   }
 
-  private void multiply(Matrix x, DeviceWeight weight, Matrix out) {
-    Matrix packed = isPacked(x) ? x : copy(x, between(0, x));
-    boolean direct = isPacked(out);
-    Matrix result = direct ? out : between(Matrix.bytes(x.rows(), x.cols()), out);
-    try (DeviceMatrix sent = math.send(packed);
-        DeviceMatrix product = math.matrix(out.rows(), out.cols())) {
-      math.multiplyPlain(sent, weight, product);
-      math.read(product, result);
-    }
-    if (!direct) {
-      copy(result, out);
+  /// Sends bytes of a weight, piece by piece: one is copied while the one before is on its way.
+  private void send(MemorySegment from, DeviceMemory to, long offset) {
+    long bytes = from.byteSize();
+    for (long at = 0; at < bytes; ) {
+      ProductLane lane = next();
+      long count = Math.min(lane.stagingBytes(), bytes - at);
+      lane.send(from.asSlice(at, count), to, offset + at);
+      at += count;
     }
   }
 
-  private static boolean isPacked(Matrix matrix) {
-    return matrix.stride() == matrix.cols();
-  }
-
-  /// A matrix of the same size whose rows follow each other, in memory from `offset` on.
-  private Matrix between(long offset, Matrix like) {
-    long bytes = offset + Matrix.bytes(like.rows(), like.cols());
-    if (bounce.isEmpty() || bounce.get().byteSize() < bytes) {
-      bounce = Optional.of(arena.allocate(Math.max(2 * partBytes, bytes), ALIGNMENT));
-    }
-    return new Matrix(bounce.get(), offset, like.rows(), like.cols(), like.cols());
-  }
-
-  private static Matrix copy(Matrix from, Matrix to) {
-    for (long row = 0; row < from.rows(); row++) {
-      MemorySegment.copy(
-          from.data(), from.at(row, 0), to.data(), to.at(row, 0), Float.BYTES * from.cols());
-    }
-    return to;
+  private ProductLane next() {
+    turn = (turn + 1) % LANES;
+    return lanes.get(turn);
   }
 
   @Override
   public void close() {
-    try (arena) {
-      math.close();
+    try {
+      lanes.forEach(ProductLane::close);
     } finally {
       device.close();
     }

@@ -1,5 +1,7 @@
 package smelt.calibrate.cuda;
 
+import java.util.Objects;
+
 /// A matrix of F32 numbers in the device's memory, one row after the other. Whoever makes it closes
 /// it.
 public final class DeviceMatrix implements AutoCloseable {
@@ -12,6 +14,14 @@ public final class DeviceMatrix implements AutoCloseable {
     this.rows = rows;
     this.cols = cols;
     this.memory = device.allocate(bytes(rows, cols));
+  }
+
+  /// A matrix at the beginning of some memory, which stays its owner's: this is not to be closed.
+  DeviceMatrix(DeviceMemory memory, long rows, long cols) {
+    this.rows = rows;
+    this.cols = cols;
+    this.memory = memory;
+    Objects.checkFromIndexSize(0, bytes(rows, cols), memory.bytes());
   }
 
   private static long bytes(long rows, long cols) {
@@ -34,7 +44,7 @@ public final class DeviceMatrix implements AutoCloseable {
   }
 
   long address() {
-    return memory.address(0, memory.bytes());
+    return memory.address(0, bytes(rows, cols));
   }
 
   void requireSize(long wantedRows, long wantedCols) {

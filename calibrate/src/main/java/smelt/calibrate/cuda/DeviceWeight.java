@@ -1,5 +1,6 @@
 package smelt.calibrate.cuda;
 
+import java.lang.foreign.MemorySegment;
 import smelt.formats.ElementType;
 import smelt.formats.UnsupportedException;
 import smelt.formats.codec.Encoding;
@@ -15,10 +16,16 @@ public final class DeviceWeight implements AutoCloseable {
   private final long rows;
   private final long cols;
 
-  /// Sends a weight to the device; the tile stays as it is until the stream has finished.
+  /// Sends bytes of the host to the device.
+  @FunctionalInterface
+  interface Sender {
+    void send(MemorySegment from, DeviceMemory to, long offset);
+  }
+
+  /// Sends a weight to the device; the tile stays as it is until the sender has finished.
   ///
   /// @throws UnsupportedException unless it is F32, BF16, or E4M3 or INT8 with F32 scales
-  DeviceWeight(CudaDevice device, DeviceStream stream, Tile weight) {
+  DeviceWeight(CudaDevice device, Sender sender, Tile weight) {
     requireKnown(weight.encoding());
     this.form = TileForm.of(weight);
     this.rows = weight.rows();
@@ -27,9 +34,9 @@ public final class DeviceWeight implements AutoCloseable {
     DeviceMemory scaleMemory = null;
     try {
       scaleMemory = device.allocate(Math.max(Float.BYTES, form.scaleBytes()));
-      stream.upload(weight.codes().asSlice(weight.codesOffset(), form.codeBytes()), codes, 0);
+      sender.send(weight.codes().asSlice(weight.codesOffset(), form.codeBytes()), codes, 0);
       if (form.scales() > 0) {
-        stream.upload(
+        sender.send(
             weight.scales().asSlice(weight.scalesOffset(), form.scaleBytes()), scaleMemory, 0);
       }
     } catch (RuntimeException e) {
