@@ -4,6 +4,8 @@
 //
 // The names and codes are those of cuda.h. The file is included after threads.h and the kernels.
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <deque>
 #include <map>
 #include <mutex>
@@ -116,6 +118,16 @@ API void fake_reset() {
 API long fake_count(const char* name) {
   ENTER;
   return fake::counts[name];
+}
+
+// What happened, told at the end of a process that asks for it.
+__attribute__((destructor)) static void fake_tell() {
+  const char* path = getenv("FAKE_DRIVER_COUNTS");
+  FILE* file = path == nullptr ? nullptr : fopen(path, "w");
+  if (file != nullptr) {
+    fprintf(file, "%ld", (long)fake::counts["launches"]);
+    fclose(file);
+  }
 }
 
 API int cuInit(unsigned) {

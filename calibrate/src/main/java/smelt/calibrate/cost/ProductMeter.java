@@ -27,10 +27,12 @@ public final class ProductMeter {
 
   private static final double SLICE_SECONDS = 0.1;
 
-  /// Slices in a row that are not faster by more than `GAIN` than the fastest before.
+  /// Slices in a row that are not faster than the one before them by so much.
   private static final int STEADY = 5;
 
-  private static final double GAIN = 0.95;
+  private static final double FASTER = 0.95;
+
+  /// Then the last slices must do.
   private static final double MOST_SECONDS = 10;
 
   private static final long MOST_TOKENS = 512;
@@ -143,14 +145,14 @@ public final class ProductMeter {
   /// before is compiled while it runs.
   private static double seconds(Runnable work) {
     List<Double> slices = new ArrayList<>();
-    double best = Double.POSITIVE_INFINITY;
+    double mark = Double.POSITIVE_INFINITY;
     int steady = 0;
     long start = System.nanoTime();
     while (steady < STEADY && (System.nanoTime() - start) / 1e9 < MOST_SECONDS) {
       double found = slice(work);
       slices.add(found);
-      steady = found < best * GAIN ? 0 : steady + 1;
-      best = Math.min(best, found);
+      steady = found < mark * FASTER ? 0 : steady + 1;
+      mark = steady == 0 ? found : mark;
     }
     return slices.subList(Math.max(0, slices.size() - STEADY), slices.size()).stream()
         .mapToDouble(Double::doubleValue)

@@ -17,7 +17,7 @@ import smelt.formats.codec.Tile;
 /// what a calibration finds must not depend on where it ran.
 public final class CudaProducts implements DeviceProducts {
 
-  /// Bytes of tokens, and of results, of one part; one row at least.
+  /// Bytes of tokens, and of results, of one part: rows of up to eight million numbers.
   static final long PART_BYTES = 32L << 20;
 
   private static final int LANES = 2;
@@ -25,20 +25,21 @@ public final class CudaProducts implements DeviceProducts {
   /// Memory of the host that is pinned: tokens and results of each lane.
   public static final long HOST_BYTES = LANES * 2 * PART_BYTES;
 
+  private final Closing closing = new Closing();
   private final CudaDevice device;
   private final List<ProductLane> lanes = new ArrayList<>();
   private final long partBytes;
   private int turn;
 
-  private CudaProducts(CudaDevice device, long partBytes) {
-    this.device = device;
+  private CudaProducts(CudaState.Ready state, long partBytes) {
     this.partBytes = partBytes;
+    device = closing.add(CudaDevice.open(state), CudaDevice::close);
     try {
       for (int i = 0; i < LANES; i++) {
-        lanes.add(new ProductLane(device));
+        lanes.add(closing.add(new ProductLane(device, partBytes), ProductLane::close));
       }
     } catch (RuntimeException e) {
-      lanes.forEach(ProductLane::close);
+      closing.after(e);
       throw e;
     }
   }
@@ -50,14 +51,9 @@ public final class CudaProducts implements DeviceProducts {
     return open(state, PART_BYTES);
   }
 
+  /// @param partBytes at least those of a row of tokens, and of results
   static CudaProducts open(CudaState.Ready state, long partBytes) {
-    CudaDevice device = CudaDevice.open(state);
-    try {
-      return new CudaProducts(device, partBytes);
-    } catch (RuntimeException e) {
-      device.close();
-      throw e;
-    }
+    return new CudaProducts(state, partBytes);
   }
 
   /// Memory of the device for products with tiles of a weight.
@@ -82,29 +78,54 @@ public final class CudaProducts implements DeviceProducts {
   public void multiply(Matrix x, Tile w, Matrix out) {
     device.bind();
     long widest = Math.multiplyExact(Math.max(x.cols(), w.rows()), Float.BYTES);
-    long part = Math.max(1, partBytes / widest);
-    lanes.forEach(lane -> lane.require(Math.max(partBytes, widest)));
+    if (widest > partBytes) {
+      throw new IllegalArgumentException("rows of " + widest + " bytes");
+    }
     try (DeviceWeight weight = new DeviceWeight(device, this::send, w)) {
-      try {
-        lanes.forEach(ProductLane::finish);
-        for (long first = 0; first < x.rows(); first += part) {
-          long count = Math.min(part, x.rows() - first);
-          next().start(x.rows(first, count), weight, out.rows(first, count));
-        }
-      } finally {
-        lanes.forEach(ProductLane::finish);
+      multiply(x, weight, out, partBytes / widest);
+    }
+  }
+
+  private void multiply(Matrix x, DeviceWeight weight, Matrix out, long part) {
+    try {
+      finish();
+      for (long first = 0; first < x.rows(); first += part) {
+        long count = Math.min(part, x.rows() - first);
+        next().start(x.rows(first, count), weight, out.rows(first, count));
       }
+      finish();
+    } catch (RuntimeException e) {
+      settle(e);
+      throw e;
+    }
+  }
+
+  private void finish() {
+    Closing.all(lanes.stream().<Runnable>map(lane -> lane::finish).toList());
+  }
+
+  /// Waits for what was started before a failure.
+  private void settle(RuntimeException failure) {
+    try {
+      finish();
+    } catch (RuntimeException e) {
+      failure.addSuppressed(e);
     }
   }
 
   /// Sends bytes of a weight, piece by piece: one is copied while the one before is on its way.
   private void send(MemorySegment from, DeviceMemory to, long offset) {
     long bytes = from.byteSize();
-    for (long at = 0; at < bytes; ) {
-      ProductLane lane = next();
-      long count = Math.min(lane.stagingBytes(), bytes - at);
-      lane.send(from.asSlice(at, count), to, offset + at);
-      at += count;
+    try {
+      for (long at = 0; at < bytes; ) {
+        ProductLane lane = next();
+        long count = Math.min(lane.stagingBytes(), bytes - at);
+        lane.send(from.asSlice(at, count), to, offset + at);
+        at += count;
+      }
+    } catch (RuntimeException e) {
+      settle(e);
+      throw e;
     }
   }
 
@@ -115,10 +136,6 @@ public final class CudaProducts implements DeviceProducts {
 
   @Override
   public void close() {
-    try {
-      lanes.forEach(ProductLane::close);
-    } finally {
-      device.close();
-    }
+    closing.close();
   }
 }

@@ -7,21 +7,25 @@ import java.util.Objects;
 public final class DeviceMatrix implements AutoCloseable {
 
   private final DeviceMemory memory;
+  private final boolean owner;
   private final long rows;
   private final long cols;
 
   DeviceMatrix(CudaDevice device, long rows, long cols) {
-    this.rows = rows;
-    this.cols = cols;
-    this.memory = device.allocate(bytes(rows, cols));
+    this(device.allocate(bytes(rows, cols)), true, rows, cols);
   }
 
-  /// A matrix at the beginning of some memory, which stays its owner's: this is not to be closed.
-  DeviceMatrix(DeviceMemory memory, long rows, long cols) {
+  private DeviceMatrix(DeviceMemory memory, boolean owner, long rows, long cols) {
+    this.memory = memory;
+    this.owner = owner;
     this.rows = rows;
     this.cols = cols;
-    this.memory = memory;
+  }
+
+  /// A matrix at the beginning of some memory, which stays its owner's.
+  static DeviceMatrix on(DeviceMemory memory, long rows, long cols) {
     Objects.checkFromIndexSize(0, bytes(rows, cols), memory.bytes());
+    return new DeviceMatrix(memory, false, rows, cols);
   }
 
   private static long bytes(long rows, long cols) {
@@ -56,6 +60,8 @@ public final class DeviceMatrix implements AutoCloseable {
 
   @Override
   public void close() {
-    memory.close();
+    if (owner) {
+      memory.close();
+    }
   }
 }

@@ -11,6 +11,7 @@ import smelt.formats.codec.Tile;
 public final class DeviceWeight implements AutoCloseable {
 
   private final TileForm form;
+  private final Closing closing = new Closing();
   private final DeviceMemory codes;
   private final DeviceMemory scales;
   private final long rows;
@@ -30,23 +31,18 @@ public final class DeviceWeight implements AutoCloseable {
     this.form = TileForm.of(weight);
     this.rows = weight.rows();
     this.cols = weight.cols();
-    this.codes = device.allocate(form.codeBytes());
-    DeviceMemory scaleMemory = null;
     try {
-      scaleMemory = device.allocate(Math.max(Float.BYTES, form.scaleBytes()));
+      codes = closing.add(device.allocate(form.codeBytes()), DeviceMemory::close);
+      long scaleBytes = form.scaleBytes();
+      scales = closing.add(device.allocate(Math.max(Float.BYTES, scaleBytes)), DeviceMemory::close);
       sender.send(weight.codes().asSlice(weight.codesOffset(), form.codeBytes()), codes, 0);
       if (form.scales() > 0) {
-        sender.send(
-            weight.scales().asSlice(weight.scalesOffset(), form.scaleBytes()), scaleMemory, 0);
+        sender.send(weight.scales().asSlice(weight.scalesOffset(), scaleBytes), scales, 0);
       }
     } catch (RuntimeException e) {
-      codes.close();
-      if (scaleMemory != null) {
-        scaleMemory.close();
-      }
+      closing.after(e);
       throw e;
     }
-    this.scales = scaleMemory;
   }
 
   /// Whether the kernels multiply with weights in an encoding.
@@ -93,7 +89,6 @@ public final class DeviceWeight implements AutoCloseable {
 
   @Override
   public void close() {
-    scales.close();
-    codes.close();
+    closing.close();
   }
 }

@@ -12,80 +12,30 @@ final class ProductLane implements AutoCloseable {
 
   private static final long ALIGNMENT = 64;
 
-  private final CudaDevice device;
+  private final Closing closing = new Closing();
   private final CudaMath math;
-  private Optional<Memory> memory = Optional.empty();
+  private final MemorySegment staging;
+  private final DeviceMemory x;
+  private final DeviceMemory out;
   private Optional<Result> awaited = Optional.empty();
-
-  /// What a lane has for one part.
-  ///
-  /// @param staging of the host, pinned: tokens first, then results
-  private record Memory(
-      Arena arena, MemorySegment staging, PinnedMemory pinned, DeviceMemory x, DeviceMemory out) {
-
-    static Memory of(CudaDevice device, long partBytes) {
-      Arena arena = Arena.ofShared();
-      try {
-        MemorySegment staging = arena.allocate(2 * partBytes, ALIGNMENT);
-        return on(device, arena, staging, new PinnedMemory(device, staging), partBytes);
-      } catch (RuntimeException e) {
-        arena.close();
-        throw e;
-      }
-    }
-
-    private static Memory on(
-        CudaDevice device,
-        Arena arena,
-        MemorySegment staging,
-        PinnedMemory pinned,
-        long partBytes) {
-      try {
-        DeviceMemory x = device.allocate(partBytes);
-        try {
-          return new Memory(arena, staging, pinned, x, device.allocate(partBytes));
-        } catch (RuntimeException e) {
-          x.close();
-          throw e;
-        }
-      } catch (RuntimeException e) {
-        pinned.close();
-        throw e;
-      }
-    }
-
-    void close() {
-      try (arena;
-          pinned;
-          x) {
-        out.close();
-      }
-    }
-  }
 
   /// Results that are on their way to `staged`, and where they belong.
   private record Result(Matrix staged, Matrix out) {}
 
   /// @param device stays open longer than this
-  ProductLane(CudaDevice device) {
-    this.device = device;
-    this.math = new CudaMath(device);
-  }
-
-  CudaMath math() {
-    return math;
-  }
-
-  /// Makes room for tokens, and as much for results.
-  void require(long partBytes) {
-    if (memory.isPresent() && memory.get().x().bytes() >= partBytes) {
-      return;
+  /// @param partBytes of tokens, and of results
+  ProductLane(CudaDevice device, long partBytes) {
+    try {
+      Arena arena = closing.add(Arena.ofShared(), Arena::close);
+      staging = arena.allocate(2 * partBytes, ALIGNMENT);
+      closing.add(new PinnedMemory(device, staging), PinnedMemory::close);
+      x = closing.add(device.allocate(partBytes), DeviceMemory::close);
+      out = closing.add(device.allocate(partBytes), DeviceMemory::close);
+      math = closing.add(new CudaMath(device), CudaMath::close);
+    } catch (RuntimeException e) {
+      closing.after(e);
+      throw e;
     }
-    finish();
-    Optional<Memory> before = memory;
-    memory = Optional.empty();
-    before.ifPresent(Memory::close);
-    memory = Optional.of(Memory.of(device, partBytes));
   }
 
   /// Starts to send bytes of the host, of any kind, by way of the pinned ones.
@@ -93,31 +43,30 @@ final class ProductLane implements AutoCloseable {
   /// @param from no more than `stagingBytes`
   void send(MemorySegment from, DeviceMemory to, long offset) {
     finish();
-    MemorySegment staged = memory.orElseThrow().staging().asSlice(0, from.byteSize());
+    MemorySegment staged = staging.asSlice(0, from.byteSize());
     staged.copyFrom(from);
     math.send(staged, to, offset);
   }
 
   long stagingBytes() {
-    return memory.orElseThrow().staging().byteSize();
+    return staging.byteSize();
   }
 
   /// Starts `out = x * wT`; `finish` ends it. The weight stays open until then.
-  void start(Matrix x, DeviceWeight w, Matrix out) {
+  void start(Matrix tokens, DeviceWeight w, Matrix results) {
     finish();
-    Memory own = memory.orElseThrow();
-    Matrix tokens = staged(own, 0, x);
-    copy(x, tokens);
-    DeviceMatrix sent = new DeviceMatrix(own.x(), x.rows(), x.cols());
-    DeviceMatrix product = new DeviceMatrix(own.out(), out.rows(), out.cols());
-    Matrix results = staged(own, own.staging().byteSize() / 2, out);
-    math.send(tokens, sent);
+    Matrix in = staged(0, tokens);
+    copy(tokens, in);
+    DeviceMatrix sent = DeviceMatrix.on(x, tokens.rows(), tokens.cols());
+    DeviceMatrix product = DeviceMatrix.on(out, results.rows(), results.cols());
+    Matrix back = staged(staging.byteSize() / 2, results);
+    math.send(in, sent);
     math.multiplyPlain(sent, w, product);
-    math.startRead(product, results);
-    awaited = Optional.of(new Result(results, out));
+    math.startRead(product, back);
+    awaited = Optional.of(new Result(back, results));
   }
 
-  /// Waits for what was started; results are where they belong then.
+  /// Waits for what was started; results are where they belong then. After a failure they are not.
   void finish() {
     Optional<Result> done = awaited;
     awaited = Optional.empty();
@@ -126,8 +75,8 @@ final class ProductLane implements AutoCloseable {
   }
 
   /// Pinned memory for a matrix of the same size whose rows follow each other.
-  private static Matrix staged(Memory memory, long offset, Matrix like) {
-    return new Matrix(memory.staging(), offset, like.rows(), like.cols(), like.cols());
+  private Matrix staged(long offset, Matrix like) {
+    return new Matrix(staging, offset, like.rows(), like.cols(), like.cols());
   }
 
   private static void copy(Matrix from, Matrix to) {
@@ -142,12 +91,9 @@ final class ProductLane implements AutoCloseable {
     }
   }
 
+  /// Nothing may be on its way.
   @Override
   public void close() {
-    try {
-      math.close();
-    } finally {
-      memory.ifPresent(Memory::close);
-    }
+    closing.close();
   }
 }

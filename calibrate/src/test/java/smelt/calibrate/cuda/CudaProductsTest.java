@@ -12,6 +12,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.parallel.ResourceLock;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import smelt.calibrate.math.Compute;
 import smelt.calibrate.math.DeviceProducts;
@@ -44,8 +45,9 @@ class CudaProductsTest {
     if (products != null) {
       products.close();
       FakeDriver driver = FakeDriver.fresh();
-      assertThat(driver.count("blocks")).isZero();
-      assertThat(driver.count("overruns")).isZero();
+      for (String open : List.of("blocks", "pinned", "streams", "overruns")) {
+        assertThat(driver.count(open)).as(open).isZero();
+      }
     }
   }
 
@@ -72,6 +74,41 @@ class CudaProductsTest {
         assertThat(found.data().mismatch(expected.data())).isEqualTo(-1);
         compute.useDevice(new Refusing());
       }
+    }
+  }
+
+  /// Whatever fails, and whenever: it is said, and the next product is right.
+  @ParameterizedTest
+  @CsvSource({"failAlloc, 1", "failAlloc, 2", "failLaunch, 1", "failLaunch, 2", "failLaunch, 3"})
+  void goOnAfterAFailure(String call, int number) throws Exception {
+    Random random = new Random(5);
+    Encoding encoding = Encoding.fp8Block(ScaleFormat.FLOAT);
+    Matrix x = MathBounds.random(arena, 20, 272, 1, random);
+    Tile w = DeviceTiles.random(arena, encoding, 130, 272, random);
+    Matrix expected = Matrix.zeros(arena, 20, 130);
+    products.multiply(x, w, expected);
+    Matrix lost = Matrix.zeros(arena, 20, 130);
+    FakeDriver.fresh().set(call, number);
+    assertThatThrownBy(() -> products.multiply(x, w, lost)).isInstanceOf(DeviceException.class);
+    lost.data().fill((byte) 0);
+    Matrix found = Matrix.zeros(arena, 20, 130);
+    products.multiply(x, w, found);
+    assertThat(found.data().mismatch(expected.data())).isEqualTo(-1);
+    assertThat(lost.data().toArray(Matrix.F32)).as("of the product that failed").containsOnly(0);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"failAlloc, 1", "failAlloc, 4", "failRegister, 1", "failRegister, 2"})
+  void leaveNothingOpenWhenTheyCannotBeOpened(String call, int number) throws Exception {
+    products.close();
+    products = null;
+    FakeDriver driver = FakeDriver.fresh();
+    driver.set(call, number);
+    CudaState.Ready state = (CudaState.Ready) CudaProbe.probe();
+    assertThatThrownBy(() -> CudaProducts.open(state, PART_BYTES))
+        .isInstanceOf(DeviceException.class);
+    for (String open : List.of("blocks", "pinned", "streams", "modules")) {
+      assertThat(driver.count(open)).as(open).isZero();
     }
   }
 

@@ -125,7 +125,7 @@ final class Execution {
   ///
   /// @param planned bytes of memory at most, of the conversion and of what else is done
   /// @param device what multiplies with weights, for the log
-  record Means(MemoryPlan conversion, long planned, String device) {}
+  record PassMeans(MemoryPlan conversion, long planned, String device) {}
 
   /// Converts in one pass.
   @FunctionalInterface
@@ -137,7 +137,12 @@ final class Execution {
   ///
   /// @param watched measures from before the source was opened
   OnePass.Result carryOut(
-      ModelSource source, Plan plan, Means means, Path output, AnonymousMemory watched, Pass pass)
+      ModelSource source,
+      Plan plan,
+      PassMeans means,
+      Path output,
+      AnonymousMemory watched,
+      Pass pass)
       throws IOException {
     DiskSpace.require(plan, output);
     long start = System.nanoTime();

@@ -3,8 +3,10 @@ package smelt.converter.cli;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import smelt.calibrate.math.Compute;
 import smelt.calibrate.math.MathKernelSet;
 import smelt.calibrate.solve.SolveKernelSet;
@@ -14,6 +16,7 @@ import smelt.converter.onepass.PassMemory;
 import smelt.converter.onepass.PassPlan;
 import smelt.converter.plan.Plan;
 import smelt.converter.plan.Planner;
+import smelt.converter.plan.TargetPlan;
 import smelt.converter.recipe.BoundsSpec;
 import smelt.converter.recipe.Recipe;
 import smelt.converter.recipe.TargetSpec;
@@ -22,6 +25,7 @@ import smelt.converter.run.AnonymousMemory;
 import smelt.converter.run.MemoryPlan;
 import smelt.converter.run.ProductOffload;
 import smelt.converter.run.ZeroOffsets;
+import smelt.converter.target.Target;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.codec.Kernels;
 import smelt.formats.source.ModelSource;
@@ -64,29 +68,41 @@ record OnePassConversion(
     try (Compute compute = Compute.steady(MathKernelSet.choose(set), kernels, memory.threads())) {
       PassPlan.Tools tools =
           new PassPlan.Tools(new Verification.Tools(kernels, compute), SolveKernelSet.choose(set));
-      PassMemory.Work work = pass.work(source, memory, output, tools);
-      PassMemory alone = PassMemory.of(work, 0, run.memory());
-      PassMemory withDevice = PassMemory.of(work, ProductOffload.HOST_BYTES, run.memory());
-      boolean hindered = withDevice.atOnce() < alone.atOnce();
-      try (ProductOffload offload =
-          device.openProducts(
-              work.models(),
-              new ProductOffload.Run(compute, withDevice.peak(), run.memory(), hindered))) {
+      Fit fit = Fit.of(pass.work(source, memory, output, tools), run.memory());
+      try (ProductOffload offload = device.openProducts(fit.models(), fit.run(compute))) {
         offload.products().ifPresent(compute::useDevice);
-        PassMemory planned = offload.products().isPresent() ? withDevice : alone;
+        PassMemory planned = offload.products().isPresent() ? fit.withDevice() : fit.alone();
         planned.requireWithin(run.memory());
-        tell(texts);
-        OnePass.Result result =
+        tell(plan, texts);
+        return conclude(
+            recipe,
             execution.carryOut(
                 source,
                 plan,
-                new Execution.Means(memory, planned.peak(), offload.text()),
+                new Execution.PassMeans(memory, planned.peak(), offload.text()),
                 output,
                 watched,
                 (folder, stop, progress) ->
-                    pass.run(source, folder, memory, planned.scratch(), tools, stop, progress));
-        return conclude(recipe, result);
+                    pass.run(source, folder, memory, planned.scratch(), tools, stop, progress)));
       }
+    }
+  }
+
+  /// What a pass takes without a GPU and with one.
+  private record Fit(
+      PassMemory alone, PassMemory withDevice, List<Checkpoint> models, OptionalLong budget) {
+
+    static Fit of(PassMemory.Work work, OptionalLong budget) {
+      return new Fit(
+          PassMemory.of(work, 0, budget),
+          PassMemory.of(work, ProductOffload.HOST_BYTES, budget),
+          work.models(),
+          budget);
+    }
+
+    ProductOffload.Run run(Compute compute) {
+      boolean hindered = withDevice.atOnce() < alone.atOnce();
+      return new ProductOffload.Run(compute, withDevice.peak(), budget, hindered);
     }
   }
 
@@ -111,13 +127,21 @@ record OnePassConversion(
         texts.units());
   }
 
-  private void tell(PassTexts texts) {
+  private void tell(Plan plan, PassTexts texts) {
     terminal.message(
         "one pass: "
             + texts.calibration().sequences().size()
             + " sequences to calibrate with, "
             + texts.evaluation().sequences().size()
             + " to verify on");
+    if (options.verify()) {
+      plan.targets().stream()
+          .map(TargetPlan::spec)
+          .filter(spec -> spec.target().kind() == Target.Kind.EXPERTS)
+          .forEach(spec ->
+              terminal.message(
+                  spec.name() + ": verified with everything but routed experts from the source"));
+    }
   }
 
   private void write(Map<String, QualityReport> reports) throws IOException {

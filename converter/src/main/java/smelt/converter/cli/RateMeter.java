@@ -18,8 +18,8 @@ import smelt.formats.codec.KernelSet;
 import smelt.formats.source.ByteSource;
 import smelt.formats.source.ModelSource;
 
-/// Measures for a moment what this machine does: reads from the model's own files, as they come,
-/// from memory where the system still holds them there, and forms products.
+/// Measures for some seconds what this machine does: reads from the model's own files, as they
+/// come, from memory where the system still holds them there, and forms products.
 final class RateMeter {
 
   private static final long PIECE = 8L << 20;

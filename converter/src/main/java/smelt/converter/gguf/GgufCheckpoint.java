@@ -54,6 +54,7 @@ public final class GgufCheckpoint implements ModelSource {
   private final GgufParts parts;
   private final Map<String, GgufParts.Located> tensors = new HashMap<>();
   private final Map<String, ByteSource> views = new HashMap<>();
+  private final RowView.Kept kept = new RowView.Kept();
   private final Map<String, Long> stored = new HashMap<>();
   private final List<String> changes = new ArrayList<>();
   private final List<Problem> problems = new ArrayList<>();
@@ -172,8 +173,8 @@ public final class GgufCheckpoint implements ModelSource {
                     && place.slab().order() != Slab.Order.TRANSPOSED);
     RowView view =
         rowsOnly
-            ? RowView.reordered(file, files, located, places)
-            : RowView.decoded(file, files, tensors, places);
+            ? RowView.reordered(file, files, located, places, kept)
+            : RowView.decoded(file, files, tensors, places, kept);
     views.put(file, view);
     Encoding encoding = rowsOnly ? encoding(type) : new Encoding.Plain(ElementType.F32);
     return stored(weight, encoding, file, 0, view.size());

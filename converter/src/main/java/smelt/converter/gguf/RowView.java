@@ -16,13 +16,46 @@ import smelt.formats.source.ByteSource;
 import smelt.formats.source.SourceFiles;
 
 /// A weight whose rows do not follow each other in GGUF, as a file in which they do. Slabs, which
-/// are heads, are read whole; a few are kept. Safe for several threads.
+/// are heads, are read whole; a few of all such files of a model are kept. Safe for several
+/// threads.
 final class RowView implements ByteSource {
-
-  private static final int SLABS_KEPT = 8;
 
   private static final ValueLayout.OfFloat F32 =
       ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+  /// Slabs of a model that were read last.
+  static final class Kept {
+
+    private static final int SLABS = 16;
+
+    private final Map<Key, MemorySegment> slabs =
+        new LinkedHashMap<>(SLABS, 0.75f, true) {
+          private static final long serialVersionUID = 1;
+
+          @Override
+          protected boolean removeEldestEntry(Map.Entry<Key, MemorySegment> eldest) {
+            return size() > SLABS;
+          }
+        };
+
+    private record Key(String file, long firstRow) {}
+
+    /// What two threads want at a time is read twice.
+    MemorySegment slab(String file, Place place, Reader reader) throws IOException {
+      Key key = new Key(file, place.slab().firstRow());
+      synchronized (slabs) {
+        MemorySegment known = slabs.get(key);
+        if (known != null) {
+          return known;
+        }
+      }
+      MemorySegment read = reader.rows(place);
+      synchronized (slabs) {
+        slabs.put(key, read);
+      }
+      return read;
+    }
+  }
 
   /// Reads the rows of a slab in the order of the weight.
   private interface Reader {
@@ -36,15 +69,7 @@ final class RowView implements ByteSource {
   private final long size;
   private final List<String> read;
   private final Reader reader;
-  private final Map<Place, MemorySegment> kept =
-      new LinkedHashMap<>(SLABS_KEPT, 0.75f, true) {
-        private static final long serialVersionUID = 1;
-
-        @Override
-        protected boolean removeEldestEntry(Map.Entry<Place, MemorySegment> eldest) {
-          return size() > SLABS_KEPT;
-        }
-      };
+  private final Kept kept;
 
   private RowView(
       String name,
@@ -52,7 +77,8 @@ final class RowView implements ByteSource {
       List<Place> places,
       long rowBytes,
       List<String> read,
-      Reader reader) {
+      Reader reader,
+      Kept kept) {
     this.name = name;
     this.files = files;
     this.places =
@@ -62,12 +88,13 @@ final class RowView implements ByteSource {
     this.rowBytes = rowBytes;
     this.read = List.copyOf(read);
     this.reader = reader;
+    this.kept = kept;
     size = Math.multiplyExact(rowBytes, places.stream().mapToLong(p -> p.slab().rows()).sum());
   }
 
   /// Rows of one tensor as they are encoded, in the order of the weight.
   static RowView reordered(
-      String name, SourceFiles files, GgufParts.Located located, List<Place> places) {
+      String name, SourceFiles files, GgufParts.Located located, List<Place> places, Kept kept) {
     long rowBytes = located.tensor().rowBytes();
     return new RowView(
         name,
@@ -84,7 +111,8 @@ final class RowView implements ByteSource {
             MemorySegment.copy(stored, from * rowBytes, ordered, row * rowBytes, rowBytes);
           }
           return ordered;
-        });
+        },
+        kept);
   }
 
   /// Where in its slab of the tensor a row of the weight lies.
@@ -101,7 +129,11 @@ final class RowView implements ByteSource {
 
   /// Rows of any tensors, decoded to F32.
   static RowView decoded(
-      String name, SourceFiles files, Map<String, GgufParts.Located> tensors, List<Place> places) {
+      String name,
+      SourceFiles files,
+      Map<String, GgufParts.Located> tensors,
+      List<Place> places,
+      Kept kept) {
     long cols = places.getFirst().slab().cols();
     return new RowView(
         name,
@@ -125,7 +157,8 @@ final class RowView implements ByteSource {
             }
           }
           return ordered;
-        });
+        },
+        kept);
   }
 
   /// Rows of a tensor, decoded.
@@ -160,19 +193,11 @@ final class RowView implements ByteSource {
       long behind = start + place.slab().rows() * rowBytes;
       if (at < end && at >= start && at < behind) {
         long count = Math.min(end, behind) - at;
-        MemorySegment.copy(slab(place), at - start, into, at - offset, count);
+        MemorySegment slab = kept.slab(name, place, reader);
+        MemorySegment.copy(slab, at - start, into, at - offset, count);
         at += count;
       }
     }
-  }
-
-  private synchronized MemorySegment slab(Place place) throws IOException {
-    MemorySegment slab = kept.get(place);
-    if (slab == null) {
-      slab = reader.rows(place);
-      kept.put(place, slab);
-    }
-    return slab;
   }
 
   @Override

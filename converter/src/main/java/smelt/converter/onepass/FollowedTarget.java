@@ -9,6 +9,7 @@ import smelt.calibrate.model.ReferenceModel;
 import smelt.calibrate.model.Routing;
 import smelt.calibrate.model.TokenBatch;
 import smelt.converter.result.ResultModel;
+import smelt.converter.run.UnfinishedTarget;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.checkpoint.Weight;
 import smelt.verify.ServedActivations;
@@ -26,12 +27,14 @@ final class FollowedTarget implements AutoCloseable {
   /// What is known of a target before anything is written.
   ///
   /// @param name of the target
-  /// @param made reads what is written so far; closed with this
+  /// @param written what is written so far
+  /// @param made how it is read; closed with this
   /// @param lossless whether every weight is copied as it is
   /// @param request the text, and what is to hold
   /// @param about what the report says of the run
   record Setting(
       String name,
+      UnfinishedTarget written,
       ResultModel made,
       boolean lossless,
       Verification.Request request,

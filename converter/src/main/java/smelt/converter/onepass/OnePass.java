@@ -278,9 +278,22 @@ public final class OnePass implements AutoCloseable {
   public void close() throws IOException {
     try (arena;
         source) {
-      for (FollowedTarget target : targets) {
+      closeTargets();
+    }
+  }
+
+  private void closeTargets() throws IOException {
+    Optional<IOException> failure = Optional.empty();
+    for (FollowedTarget target : targets) {
+      try {
         target.close();
+      } catch (IOException e) {
+        failure.ifPresent(e::addSuppressed);
+        failure = Optional.of(e);
       }
+    }
+    if (failure.isPresent()) {
+      throw failure.get();
     }
   }
 }

@@ -139,10 +139,17 @@ public record PassMemory(
   }
 
   private String remedy() {
-    return holding.experts()
-        ? "leave "
-            + Pair.Kind.FEED_FORWARD_NORM.label()
-            + " out of smooth, for which all experts of a layer are held, "
-        : "";
+    String experts =
+        holding.experts()
+            ? "leave "
+                + Pair.Kind.FEED_FORWARD_NORM.label()
+                + " out of smooth, for which all experts of a layer are held, "
+            : "";
+    String others =
+        holding.others()
+            ? "leave --verify out for targets of packed experts, for which the rest of a layer is"
+                + " held, "
+            : "";
+    return experts + others;
   }
 }

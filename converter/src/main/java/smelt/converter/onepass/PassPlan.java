@@ -105,17 +105,30 @@ public record PassPlan(
   /// @param source the plan's, or a view of it
   private List<FollowedTarget.Setting> settings(ModelSource source, Path output)
       throws IOException {
-    Verification.Model from = new Verification.Model(source, checkpoint);
     List<FollowedTarget.Setting> settings = new ArrayList<>();
-    for (int t = 0; isVerified() && t < plan.targets().size(); t++) {
-      TargetPlan target = plan.targets().get(t);
-      ModelSource written = new UnfinishedTarget(output.resolve(target.folder()), target);
-      ResultModel made = ResultModel.open(written, from, target.spec().calibrated().smooth());
-      Verification.Request request = verdict.of(target.spec()).or(made.usual());
-      settings.add(
-          new FollowedTarget.Setting(target.spec().name(), made, isLossless(t), request, about));
+    try {
+      for (int t = 0; isVerified() && t < plan.targets().size(); t++) {
+        settings.add(setting(source, output, t));
+      }
+      return settings;
+    } catch (IOException | RuntimeException e) {
+      for (FollowedTarget.Setting setting : settings) {
+        setting.close();
+      }
+      throw e;
     }
-    return settings;
+  }
+
+  private FollowedTarget.Setting setting(ModelSource source, Path output, int t)
+      throws IOException {
+    TargetPlan target = plan.targets().get(t);
+    TargetSpec spec = target.spec();
+    UnfinishedTarget written = new UnfinishedTarget(output.resolve(target.folder()), target);
+    ResultModel made =
+        ResultModel.open(
+            written, new Verification.Model(source, checkpoint), spec.calibrated().smooth());
+    return new FollowedTarget.Setting(
+        spec.name(), written, made, isLossless(t), verdict.of(spec).or(made.usual()), about);
   }
 
   /// Whether a target holds every number as it is.
@@ -199,6 +212,7 @@ public record PassPlan(
                 conversion,
                 tools.compute())) {
       for (FollowedTarget.Setting setting : settings(held, output.path())) {
+        setting.written().begin();
         pass.verify(setting, tools.verify(), watching(conversion));
       }
       return pass.run();

@@ -21,11 +21,11 @@ import smelt.formats.checkpoint.Weight;
 /// | `convert` | the plan's source bytes | all output | nothing that counts |
 /// | `calibrate` | the source's layers once | nothing that counts | one path without head, and moments where wanted |
 /// | `verify` | source and each target twice: weight by weight, and on text | nothing that counts | for each target the source's path and three of the target |
-/// | `one pass` | the plan's source bytes | all output | the source's path and one for each target, and moments where wanted |
+/// | `one pass` | the plan's source bytes | all output | what the two above compute, but the source's path once for all targets |
 ///
 /// Text goes through in one round, and every expert is taken to be read, so fewer tokens than
-/// experts read less than is told here. The one pass is what all three come to when they share what
-/// they read.
+/// experts read less than is told here. The one pass calibrates with so many tokens and verifies on
+/// as many others. What it writes and reads back is taken to come from the system's memory.
 ///
 /// @param layerBytes bytes of the source that a forward pass reads at most
 public record Estimate(Rates rates, Text text, CostModel cost, long layerBytes, List<Job> jobs) {
@@ -74,7 +74,9 @@ public record Estimate(Rates rates, Text text, CostModel cost, long layerBytes, 
     double moments = text.moments() ? (double) cost.hessians() * text.tokens() + cost.solving() : 0;
     double both = (1.0 + LAYER_PATHS) * path + (1.0 + HEAD_PATHS) * head;
     Effort verify = new Effort(2 * (targets * source + output), 0, targets * both);
-    Effort once = new Effort(source, output, (1.0 + targets) * (path + head) + moments);
+    double shared = path + moments + path + head;
+    double own = LAYER_PATHS * path + HEAD_PATHS * head;
+    Effort once = new Effort(source, output, shared + targets * own);
     return new Estimate(
         rates,
         text,
@@ -87,7 +89,7 @@ public record Estimate(Rates rates, Text text, CostModel cost, long layerBytes, 
                 new Effort((double) layers, 0, path + moments),
                 memory.of(1, moments > 0)),
             new Job("verify", verify, memory.of(1 + LAYER_PATHS, false)),
-            new Job("one pass", once, memory.of(1 + targets, moments > 0))));
+            new Job("one pass", once, memory.inOnePass(targets, moments > 0))));
   }
 
   private static boolean isRead(Weight weight, int layers) {
@@ -147,6 +149,17 @@ public record Estimate(Rates rates, Text text, CostModel cost, long layerBytes, 
       int longest = (int) Math.min(text.tokens(), text.length());
       long scratch = ReferenceModel.thriftyScratch(checkpoint, rows, longest);
       return Matrix.bytes(rows, spec.hidden()) + scratch + (moments ? moments() : 0);
+    }
+
+    /// Hidden states of both texts and what is added to them, and of each target's paths; scratch
+    /// of the source's path and of each target's.
+    long inOnePass(int targets, boolean moments) {
+      long rows = Math.multiplyExact(4L + (long) LAYER_PATHS * targets, text.tokens());
+      int longest = (int) Math.min(text.tokens(), text.length());
+      long scratch = ReferenceModel.thriftyScratch(checkpoint, text.tokens(), longest);
+      return Matrix.bytes(rows, spec.hidden())
+          + (1 + targets) * scratch
+          + (moments ? moments() : 0);
     }
 
     private long moments() {

@@ -6,6 +6,7 @@ import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -22,25 +23,39 @@ import smelt.formats.source.ModelSource;
 
 /// A target as a model while it is being written. Small files, headers of shards and tensors that
 /// are made of no weight come from the plan; all else comes from the files of the shards, whether
-/// they are complete or not. Reading what is not written yet gives zeros.
+/// they are complete or not.
+///
+/// Until [#begin] nothing is read from the disk: what the plan does not know is zeros. From then on
+/// a file that was not begun cannot be read; what is not written yet of others is zeros.
 public final class UnfinishedTarget implements ModelSource {
 
   /// Read at once; a buffer has no more.
   private static final long CHUNK = 1L << 30;
 
+  private static final SortedMap<Long, byte[]> NOTHING =
+      Collections.unmodifiableSortedMap(new TreeMap<>());
+
   private final Path folder;
   private final SortedMap<String, Planned> files = new TreeMap<>();
+  private volatile boolean begun;
 
   /// A file of the plan.
   ///
+  /// @param name within the target's folder
   /// @param size in bytes
   /// @param known what the plan has of it, by place in the file
-  /// @param written opens what was written of it
-  private record Planned(long size, SortedMap<Long, byte[]> known, Opener written) {}
+  /// @param root of the tree that it is of; empty for a file by itself
+  private record Planned(String name, long size, SortedMap<Long, byte[]> known, String root) {
 
-  @FunctionalInterface
-  private interface Opener {
-    FileChannel open() throws IOException;
+    /// Each folder directly below a tree's root is written as one.
+    FileChannel open(Path folder) throws IOException {
+      if (root.isEmpty()) {
+        return AtomicFile.openAsItIs(folder.resolve(name));
+      }
+      int end = name.indexOf('/', root.length() + 1);
+      return AtomicFolder.openAsItIs(
+          folder.resolve(name.substring(0, end)), name.substring(end + 1));
+    }
   }
 
   /// @param folder the target's
@@ -59,23 +74,19 @@ public final class UnfinishedTarget implements ModelSource {
   }
 
   private void add(String name, long size, SortedMap<Long, byte[]> known) {
-    Path file = folder.resolve(name);
-    files.put(name, new Planned(size, known, () -> AtomicFile.openAsItIs(file)));
+    files.put(name, new Planned(name, size, known, ""));
   }
 
-  /// Each folder directly below a tree's root is written as one.
   private void add(String root, ShardLayout.Tree tree) {
     for (ShardLayout.Tree.Leaf leaf : tree.tensors().values()) {
-      int end = leaf.path().indexOf('/');
-      Path written = folder.resolve(root).resolve(leaf.path().substring(0, end));
-      String within = leaf.path().substring(end + 1);
-      files.put(
-          root + "/" + leaf.path(),
-          new Planned(
-              leaf.part().bytes(),
-              new TreeMap<>(),
-              () -> AtomicFolder.openAsItIs(written, within)));
+      String name = root + "/" + leaf.path();
+      files.put(name, new Planned(name, leaf.part().bytes(), NOTHING, root));
     }
+  }
+
+  /// From now on files are read as far as they are written: the output folder is the caller's.
+  public void begin() {
+    begun = true;
   }
 
   private static SortedMap<Long, byte[]> known(TargetPlan.Shard shard) {
@@ -104,7 +115,7 @@ public final class UnfinishedTarget implements ModelSource {
 
   @Override
   public ByteSource open(String name) throws IOException {
-    return new File(name, planned(name));
+    return new File(planned(name));
   }
 
   private Planned planned(String name) throws NoSuchFileException {
@@ -143,18 +154,16 @@ public final class UnfinishedTarget implements ModelSource {
   /// Opened when something is read that the plan does not know.
   private final class File implements ByteSource {
 
-    private final String name;
     private final Planned planned;
     private Optional<FileChannel> written = Optional.empty();
 
-    File(String name, Planned planned) {
-      this.name = name;
+    File(Planned planned) {
       this.planned = planned;
     }
 
     @Override
     public String name() {
-      return name;
+      return planned.name();
     }
 
     @Override
@@ -193,33 +202,28 @@ public final class UnfinishedTarget implements ModelSource {
     }
 
     private void fill(long offset, MemorySegment into) throws IOException {
-      Optional<FileChannel> channel = channel();
-      if (channel.isEmpty()) {
+      if (!begun) {
         into.fill((byte) 0);
         return;
       }
+      FileChannel channel = channel();
       long done = 0;
       while (done < into.byteSize()) {
         long length = Math.min(CHUNK, into.byteSize() - done);
         ByteBuffer buffer = into.asSlice(done, length).asByteBuffer();
-        int count = channel.get().read(buffer, offset + done);
+        int count = channel.read(buffer, offset + done);
         if (count < 0) {
-          throw new IOException(folder + ": " + name + " ends at byte " + (offset + done));
+          throw new IOException(folder + ": " + name() + " ends at byte " + (offset + done));
         }
         done += count;
       }
     }
 
-    /// Empty as long as the file was not begun.
-    private synchronized Optional<FileChannel> channel() throws IOException {
+    private synchronized FileChannel channel() throws IOException {
       if (written.isEmpty()) {
-        try {
-          written = Optional.of(planned.written().open());
-        } catch (NoSuchFileException _) {
-          return Optional.empty();
-        }
+        written = Optional.of(planned.open(folder));
       }
-      return written;
+      return written.get();
     }
 
     /// It changes as long as it is being written.

@@ -185,7 +185,11 @@ class DeviceOptionTest {
             folder.resolve("own.yaml"),
             "name: own\ntargets:\n  - target: int8-channel\n"
                 + (targets.size() == 1 ? "" : "  - {target: gguf, type: f32}\n"));
-    Program.Result found = withStandIn().go(onePass(own, "cuda", "--device", "cuda"));
+    Path counts = folder.resolve("counts");
+    Program.Result found =
+        withStandIn()
+            .environment("FAKE_DRIVER_COUNTS", counts.toString())
+            .go(onePass(own, "cuda", "--device", "cuda"));
     assertThat(found.err()).contains("device cuda (Stand-in, compute capability 9.0");
     Program.Result expected = Program.run(onePass(own, "cpu", "--device", "cpu"));
     assertThat(expected.err()).contains("device cpu");
@@ -193,6 +197,9 @@ class DeviceOptionTest {
     assertThat(Converting.digests(folder.resolve("cuda")))
         .isNotEmpty()
         .isEqualTo(Converting.digests(folder.resolve("cpu")));
+    assertThat(Long.parseLong(Files.readString(counts)))
+        .as("products of both paths, beside those of the check")
+        .isGreaterThan(50);
     for (String target : targets) {
       assertThat(verdict("cuda", target)).isEqualTo(verdict("cpu", target));
     }

@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -59,11 +60,14 @@ class UnfinishedTargetTest {
         ModelSource source = ModelSources.open(MODEL);
         OutputFolder output = OutputFolder.open(out, plan, source)) {
       Checkpoint expected = Checkpoint.open(finished);
-      ModelSource unfinished = new UnfinishedTarget(out, plan.targets().getFirst());
+      UnfinishedTarget unfinished = new UnfinishedTarget(out, plan.targets().getFirst());
       Checkpoint checkpoint = Checkpoint.open(unfinished);
       assertThat(checkpoint.weights()).isEqualTo(expected.weights());
       Weight first = checkpoint.weights().getFirst();
-      assertThat(bytes(unfinished, first.codes())).as("not begun").containsOnly(0);
+      assertThat(bytes(unfinished, first.codes())).as("of the plan").containsOnly(0);
+      unfinished.begin();
+      assertThatThrownBy(() -> bytes(unfinished, first.codes()))
+          .isInstanceOf(NoSuchFileException.class);
       MemoryPlan memory = MemoryPlan.of(plan, 2, OptionalLong.empty());
       try (StepwiseConversion conversion =
           new StepwiseConversion(
@@ -96,9 +100,10 @@ class UnfinishedTargetTest {
     TargetPlan.Shard shard = target.shards().getFirst();
     assertThat(shard.constants()).containsOnlyKeys("rope_freqs.weight");
     try (ModelSource made = ModelSources.open(whole);
-        ModelSource complete = new UnfinishedTarget(whole, target);
+        UnfinishedTarget complete = new UnfinishedTarget(whole, target);
         ModelSource planned = new UnfinishedTarget(folder.resolve("nowhere"), target)) {
       byte[] file = all(made, shard.name());
+      complete.begin();
       assertThat(all(complete, shard.name())).isEqualTo(file);
       ShardLayout.Part freqs = shard.layout().part("rope_freqs.weight");
       int at = Math.toIntExact(freqs.offset());
@@ -131,7 +136,8 @@ class UnfinishedTargetTest {
                 MemoryPlan.of(plan, 2, OptionalLong.empty()),
                 new StopSignal(),
                 Progress.silent())) {
-      ModelSource unfinished = new UnfinishedTarget(out, plan.targets().getFirst());
+      UnfinishedTarget unfinished = new UnfinishedTarget(out, plan.targets().getFirst());
+      unfinished.begin();
       for (Unit unit : plan.units()) {
         for (Job job : unit.jobs()) {
           conversion.convert(List.of(job.weight()));

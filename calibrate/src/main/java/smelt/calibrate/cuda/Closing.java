@@ -1,0 +1,56 @@
+package smelt.calibrate.cuda;
+
+import java.util.ArrayDeque;
+import java.util.Collection;
+import java.util.Deque;
+import java.util.List;
+import java.util.function.Consumer;
+
+/// What was opened, closed in the other order, all of it whatever fails.
+final class Closing {
+
+  private final Deque<Runnable> open = new ArrayDeque<>();
+
+  /// @param close what closes it, later
+  /// @return what was opened
+  <T> T add(T opened, Consumer<T> close) {
+    open.push(() -> close.accept(opened));
+    return opened;
+  }
+
+  /// Closes all after a failure, to which further ones are added.
+  void after(RuntimeException failure) {
+    try {
+      close();
+    } catch (RuntimeException e) {
+      failure.addSuppressed(e);
+    }
+  }
+
+  /// Closes all. The first failure is thrown, with the others.
+  void close() {
+    List<Runnable> tasks = List.copyOf(open);
+    open.clear();
+    all(tasks);
+  }
+
+  /// Does each of some things, whatever the others do. The first failure is thrown, with the
+  /// others.
+  static void all(Collection<Runnable> tasks) {
+    RuntimeException failure = null;
+    for (Runnable task : tasks) {
+      try {
+        task.run();
+      } catch (RuntimeException e) {
+        if (failure == null) {
+          failure = e;
+        } else {
+          failure.addSuppressed(e);
+        }
+      }
+    }
+    if (failure != null) {
+      throw failure;
+    }
+  }
+}
