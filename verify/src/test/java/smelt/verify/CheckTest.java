@@ -158,6 +158,26 @@ class CheckTest {
   }
 
   @Test
+  void tellsForHowManyNodesFp8ExpertsCanBeCut() throws IOException {
+    Drafts.fp8Block(Drafts.config().put("moe_intermediate_size", 512)).write(folder.resolve("a"));
+    CheckReport report = ofKTransformers("a");
+    assertThat(texts(report, Severity.FAIL)).isEmpty();
+    assertThat(texts(report, Severity.NOTE))
+        .anySatisfy(note -> assertThat(note).contains("1 yes; 2 yes; 4 yes; 8 no"));
+    Drafts.fp8Block(Drafts.config().put("moe_intermediate_size", 192)).write(folder.resolve("b"));
+    assertThat(texts(ofKTransformers("b"), Severity.FAIL))
+        .anySatisfy(fault -> assertThat(fault).contains("fp8-blocks-of-128", "multiples of 128"));
+    Drafts.bf16().write(folder.resolve("c"));
+    assertThat(ofKTransformers("c").skipped())
+        .anySatisfy(skipped -> assertThat(skipped.rule()).isEqualTo("fp8-blocks-of-128"));
+  }
+
+  private CheckReport ofKTransformers(String name) throws IOException {
+    return Check.run(
+        folder.resolve(name), Set.of(ServingRuntime.KTRANSFORMERS), CheckOptions.full());
+  }
+
+  @Test
   void anUnknownArchitectureStillHasItsOtherRulesChecked() throws IOException {
     ModelDraft draft = Drafts.fp8Block();
     draft.config.putArray("architectures").add("SomethingNewForCausalLM");

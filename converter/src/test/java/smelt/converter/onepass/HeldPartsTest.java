@@ -130,6 +130,35 @@ class HeldPartsTest {
   }
 
   @Test
+  void holdsTheRestOfALayerBesideItsExpertsWhereATargetReadsItAgain() throws Exception {
+    HeldParts.Holding holding = new HeldParts.Holding(false, true);
+    try (ModelSource source = ModelSources.open(SampleModel.path(SampleModel.BF16));
+        Arena arena = Arena.ofConfined()) {
+      Checkpoint checkpoint = Checkpoint.open(source);
+      List<Weight> layer =
+          checkpoint.weights().stream()
+              .filter(weight -> weight.name().startsWith("model.layers.2."))
+              .toList();
+      List<Weight> others =
+          layer.stream().filter(weight -> !weight.name().contains(".experts.")).toList();
+      assertThat(others).hasSizeGreaterThan(10);
+      try (HeldParts held = new HeldParts(source, checkpoint, holding)) {
+        for (List<Weight> weights : List.of(others, layer, others)) {
+          for (Weight weight : weights) {
+            assertThat(
+                    read(held, weight.codes(), arena).mismatch(read(source, weight.codes(), arena)))
+                .as(weight.name())
+                .isEqualTo(-1);
+          }
+        }
+        assertThat(held.bytesRead()).isEqualTo(layer.stream().mapToLong(Weight::bytes).sum());
+      }
+      assertThat(HeldParts.bytes(checkpoint, holding))
+          .isGreaterThan(HeldParts.bytes(checkpoint, HeldParts.Holding.PARTS));
+    }
+  }
+
+  @Test
   void everyWeightOfAttentionIsOfItsPart() throws Exception {
     try (ModelSource source = ModelSources.open(SampleModel.path(SampleModel.BF16))) {
       Checkpoint checkpoint = Checkpoint.open(source);

@@ -229,8 +229,12 @@ class OnePassTest {
     PassRun run =
         calibrated(
             recipe(
-                "  - target: int8-channel\n    smooth: usual\n  - target: ct-w4a16\n    solver:"
-                    + " {shared_expert: weighted}\n"));
+                """
+                  - {target: int8-channel, smooth: [input-norm, up-down]}
+                  - {target: ct-w4a16, solver: {shared_expert: weighted}}
+                  - {target: gguf, type: q8_0}
+                  - {target: kt-amx-int8, form: tree}
+                """));
     run.runInSteps(BF16, folder.resolve("steps"));
     Path out = folder.resolve("once");
     try (ModelSource broken = new CountingModelSource(ModelSources.open(BF16), 18_000_000)) {
@@ -244,6 +248,11 @@ class OnePassTest {
     OnePass.Result result = counted(run, BF16, out);
     assertThat(result.conversion().unitsKept()).isPositive();
     assertThat(differences(out, folder.resolve("steps"))).isEmpty();
+    for (String target : List.of("gguf-q8_0", "kt-amx-int8-tree")) {
+      assertThat(Converting.digests(out.resolve(target)))
+          .isNotEmpty()
+          .isEqualTo(Converting.digests(folder.resolve("steps").resolve(target)));
+    }
     String judged = judged(out);
     assertThat(judged).isEqualTo(judged(folder.resolve("steps"))).doesNotContain("\"000000000000");
   }
