@@ -12,6 +12,7 @@ final class ProductLane implements AutoCloseable {
 
   private static final long ALIGNMENT = 64;
 
+  private final Arena arena = Arena.ofShared();
   private final Closing closing = new Closing();
   private final CudaMath math;
   private final MemorySegment staging;
@@ -26,7 +27,7 @@ final class ProductLane implements AutoCloseable {
   /// @param partBytes of tokens, and of results
   ProductLane(CudaDevice device, long partBytes) {
     try {
-      Arena arena = closing.add(Arena.ofShared(), Arena::close);
+      closing.add(arena, Arena::close);
       staging = arena.allocate(2 * partBytes, ALIGNMENT);
       closing.add(new PinnedMemory(device, staging), PinnedMemory::close);
       x = closing.add(device.allocate(partBytes), DeviceMemory::close);
