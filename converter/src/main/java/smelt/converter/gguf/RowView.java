@@ -58,7 +58,7 @@ final class RowView implements ByteSource {
   }
 
   /// Reads the rows of a slab in the order of the weight.
-  private interface Reader {
+  interface Reader {
     MemorySegment rows(Place place) throws IOException;
   }
 
