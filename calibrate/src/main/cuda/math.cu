@@ -357,6 +357,127 @@ extern "C" __global__ void __launch_bounds__(THREADS) softmax_rows(
   }
 }
 
+#define MOST_EXPERTS 1024
+
+// A value and its place: the larger is better, of equals the one at the lower place.
+struct Ranked {
+  float value;
+  int32_t place;
+};
+
+static __device__ __forceinline__ Ranked better(Ranked a, Ranked b) {
+  return b.value > a.value || (b.value == a.value && b.place < a.place) ? b : a;
+}
+
+// The best of `count` values.
+static __device__ __forceinline__ Ranked blockBest(const float* values, uint32_t count) {
+  __shared__ float best[THREADS / 32];
+  __shared__ int32_t places[THREADS / 32];
+  Ranked x = {-INFINITY, 0x7FFFFFFF};
+  for (uint32_t i = threadIdx.x; i < count; i += THREADS) {
+    x = better(x, {values[i], (int32_t)i});
+  }
+  for (int lane = 16; lane > 0; lane /= 2) {
+    float value = __shfl_xor_sync(0xFFFFFFFFu, x.value, lane);
+    int32_t place = __shfl_xor_sync(0xFFFFFFFFu, x.place, lane);
+    x = better(x, {value, place});
+  }
+  __syncthreads();
+  if (threadIdx.x % 32 == 0) {
+    best[threadIdx.x / 32] = x.value;
+    places[threadIdx.x / 32] = x.place;
+  }
+  __syncthreads();
+  x = {best[0], places[0]};
+  for (int warp = 1; warp < THREADS / 32; warp++) {
+    x = better(x, {best[warp], places[warp]});
+  }
+  return x;
+}
+
+// Moves the places of the best `wanted` values to `into`, the best first; their values become
+// -infinity. There are at least so many that are greater.
+static __device__ __forceinline__ void takeBest(
+    float* values, uint32_t count, uint32_t wanted, int32_t* into) {
+  for (uint32_t rank = 0; rank < wanted; rank++) {
+    Ranked found = blockBest(values, count);
+    __syncthreads();
+    if (threadIdx.x == 0) {
+      into[rank] = found.place < (int32_t)count ? found.place : 0;
+      values[into[rank]] = -INFINITY;
+    }
+    __syncthreads();
+  }
+}
+
+// The experts of each token, the best first, and their weights. Scores are sigmoids or the softmax of
+// the logits, in F64; for the choice alone the bias is added to sigmoids. Where groups are limited, a
+// group is as good as its best score, or as the sum of the two best biased ones.
+extern "C" __global__ void __launch_bounds__(THREADS) route_tokens(
+    const float* logits, const float* bias, uint32_t experts, uint32_t chosen, uint32_t groups,
+    uint32_t kept, uint32_t sigmoid, uint32_t renormalised, double factor, int32_t* out,
+    float* weights, uint64_t rows) {
+  __shared__ float scores[MOST_EXPERTS];
+  __shared__ float ranked[MOST_EXPERTS];
+  __shared__ float groupScores[MOST_EXPERTS];
+  __shared__ int32_t places[MOST_EXPERTS];
+  uint32_t size = experts / groups;
+  for (uint64_t row = blockIdx.x; row < rows; row += gridDim.x) {
+    const float* at = logits + row * experts;
+    float largest = -INFINITY;
+    for (uint32_t i = threadIdx.x; i < experts; i += THREADS) {
+      largest = fmaxf(largest, at[i]);
+    }
+    largest = blockLargest(largest);
+    double sum = 0.0;
+    for (uint32_t i = threadIdx.x; i < experts; i += THREADS) {
+      sum += exp((double)__fadd_rn(at[i], -largest));
+    }
+    sum = blockSum(sum);
+    for (uint32_t i = threadIdx.x; i < experts; i += THREADS) {
+      scores[i] = sigmoid ? (float)(1.0 / (1.0 + exp(-(double)at[i])))
+                          : (float)(exp((double)__fadd_rn(at[i], -largest)) / sum);
+      ranked[i] = sigmoid ? __fadd_rn(scores[i], bias[i]) : scores[i];
+    }
+    __syncthreads();
+    if (kept < groups) {
+      for (uint32_t g = threadIdx.x; g < groups; g += THREADS) {
+        float first = -INFINITY;
+        float second = -INFINITY;
+        for (uint32_t i = g * size; i < (g + 1) * size; i++) {
+          second = fmaxf(second, fminf(first, ranked[i]));
+          first = fmaxf(first, ranked[i]);
+        }
+        groupScores[g] = sigmoid && size > 1 ? __fadd_rn(first, second) : first;
+      }
+      __syncthreads();
+      takeBest(groupScores, groups, kept, places);
+      for (uint32_t i = threadIdx.x; i < experts; i += THREADS) {
+        bool eligible = false;
+        for (uint32_t k = 0; k < kept; k++) {
+          eligible |= places[k] == (int32_t)(i / size);
+        }
+        ranked[i] = eligible ? ranked[i] : -INFINITY;
+      }
+      __syncthreads();
+    }
+    takeBest(ranked, experts, chosen, places);
+    if (threadIdx.x == 0) {
+      float total = 0.0f;
+      for (uint32_t k = 0; k < chosen; k++) {
+        total = __fadd_rn(total, scores[places[k]]);
+      }
+      for (uint32_t k = 0; k < chosen; k++) {
+        float score = scores[places[k]];
+        float share = renormalised ? __fdiv_rn(score, __fadd_rn(total, 1e-20f)) : score;
+        out[row * chosen + k] = places[k];
+        weights[row * chosen + k] = (float)((double)share * factor);
+      }
+    }
+    __syncthreads();
+  }
+}
+
 // out = gate / (1 + exp(-gate)) * up; out may be gate.
 extern "C" __global__ void __launch_bounds__(THREADS) silu_multiply(
     const float* gate, const float* up, float* out, uint64_t count) {

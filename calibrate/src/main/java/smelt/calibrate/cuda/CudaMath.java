@@ -1,7 +1,9 @@
 package smelt.calibrate.cuda;
 
 import java.lang.foreign.MemorySegment;
+import java.util.Optional;
 import smelt.calibrate.math.Matrix;
+import smelt.calibrate.model.RoutingRule;
 import smelt.formats.codec.Tile;
 
 /// The twins of the reference model's operations on a GPU, one after the other in one stream, and
@@ -30,6 +32,9 @@ public final class CudaMath implements AutoCloseable {
   private static final int TENSOR_STEP = 16;
 
   private static final int HESSIAN_TILE = 64;
+
+  /// Most experts that tokens are routed to, as in `math.cu`.
+  static final int MOST_EXPERTS = 1024;
 
   /// Rows of a Hessian that are added in F32.
   static final int HESSIAN_RUN = 256;
@@ -230,6 +235,58 @@ public final class CudaMath implements AutoCloseable {
         up.address(),
         out.address(),
         count);
+  }
+
+  /// The experts of each token as [RoutingRule] has them, the best first, and their weights; scores
+  /// are computed in F64 and rounded.
+  ///
+  /// @param logits rows x experts, of up to `MOST_EXPERTS`, finite
+  /// @param bias 1 x experts for rules with one; else not looked at
+  /// @param experts rows x chosen, as 32-bit numbers
+  /// @param weights rows x chosen
+  public void route(
+      DeviceMatrix logits,
+      Optional<DeviceMatrix> bias,
+      RoutingRule rule,
+      DeviceMemory experts,
+      DeviceMatrix weights) {
+    if (rule.experts() > MOST_EXPERTS) {
+      throw new IllegalArgumentException(rule.experts() + " experts");
+    }
+    logits.requireSize(logits.rows(), rule.experts());
+    weights.requireSize(logits.rows(), rule.chosen());
+    Routed how = Routed.of(rule);
+    long biasAddress = 0;
+    if (how.sigmoid()) {
+      bias.orElseThrow().requireSize(1, rule.experts());
+      biasAddress = bias.orElseThrow().address();
+    }
+    stream.launch(
+        device.kernel(KernelImage.MATH, "route_tokens"),
+        grid(logits.rows()),
+        THREADS,
+        logits.address(),
+        biasAddress,
+        rule.experts(),
+        rule.chosen(),
+        rule.groups(),
+        rule.keptGroups(),
+        how.sigmoid() ? 1 : 0,
+        how.renormalised() ? 1 : 0,
+        Double.doubleToRawLongBits(how.factor()),
+        experts.address(0, Integer.BYTES * logits.rows() * rule.chosen()),
+        weights.address(),
+        logits.rows());
+  }
+
+  /// What the kernel is told of a rule.
+  private record Routed(boolean sigmoid, boolean renormalised, double factor) {
+    static Routed of(RoutingRule rule) {
+      return switch (rule) {
+        case RoutingRule.BiasedSigmoid r -> new Routed(true, r.renormalised(), r.factor());
+        case RoutingRule.Softmax r -> new Routed(false, r.renormalised(), r.factor());
+      };
+    }
   }
 
   /// Raises the largest magnitude of each column, F32, and adds to its sum of squares, F64, row

@@ -8,6 +8,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
+import java.util.Optional;
 import java.util.Random;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -16,6 +17,7 @@ import org.junit.jupiter.api.parallel.ResourceLock;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import smelt.calibrate.math.Matrix;
+import smelt.calibrate.model.RoutingRule;
 import smelt.formats.ElementType;
 import smelt.formats.UnsupportedException;
 import smelt.formats.codec.Encoding;
@@ -153,6 +155,63 @@ class CudaMathTest {
         assertThat(MathBounds.softmax(x, found)).isLessThanOrEqualTo(1);
       }
     }
+  }
+
+  static List<RoutingRule> rules() {
+    return List.of(
+        new RoutingRule.BiasedSigmoid(256, 8, 8, 4, true, 2.5),
+        new RoutingRule.BiasedSigmoid(16, 4, 4, 2, false, 1),
+        new RoutingRule.BiasedSigmoid(6, 2, 6, 3, true, 1),
+        new RoutingRule.Softmax(160, 6, 8, 3, false, 16),
+        new RoutingRule.Softmax(128, 8, 1, 1, true, 1),
+        new RoutingRule.Softmax(1024, 1, 1, 1, false, 1));
+  }
+
+  @ParameterizedTest
+  @MethodSource("rules")
+  void choosesTheExpertsOfTheDefinition(RoutingRule rule) {
+    Random random = new Random(31);
+    int rows = 40;
+    Matrix logits = MathBounds.random(arena, rows, rule.experts(), 2, random);
+    Matrix bias = MathBounds.random(arena, 1, rule.experts(), 0.3, random);
+    Matrix weights = Matrix.zeros(arena, rows, rule.chosen());
+    MemorySegment experts = arena.allocate(4L * rows * rule.chosen(), 4);
+    try (DeviceMatrix sent = math.send(logits);
+        DeviceMatrix added = math.send(bias);
+        DeviceMemory chosen = math.zeros(4L * rows * rule.chosen());
+        DeviceMatrix out = math.matrix(rows, rule.chosen())) {
+      math.route(sent, Optional.of(added), rule, chosen, out);
+      math.read(chosen, experts);
+      math.read(out, weights);
+    }
+    int[] found = experts.toArray(ValueLayout.JAVA_INT);
+    assertThat(MathBounds.routing(logits, bias, rule, found, weights)).isLessThanOrEqualTo(1);
+    weights.set(3, 0, weights.get(3, 0) * 1.0001f);
+    assertThat(MathBounds.routing(logits, bias, rule, found, weights)).isGreaterThan(1);
+    weights.set(3, 0, weights.get(3, 0) / 1.0001f);
+    found[5 * rule.chosen()] ^= 1;
+    assertThat(MathBounds.routing(logits, bias, rule, found, weights)).isInfinite();
+  }
+
+  /// Of equals the lower number comes first, and a bias decides who is chosen, not the weight.
+  @Test
+  void choosesTheLowerNumberAmongEquals() {
+    RoutingRule rule = new RoutingRule.BiasedSigmoid(8, 3, 1, 1, true, 1);
+    Matrix logits = Matrix.zeros(arena, 1, 8);
+    Matrix bias = Matrix.zeros(arena, 1, 8);
+    bias.set(0, 5, 1);
+    Matrix weights = Matrix.zeros(arena, 1, 3);
+    MemorySegment experts = arena.allocate(12, 4);
+    try (DeviceMatrix sent = math.send(logits);
+        DeviceMatrix added = math.send(bias);
+        DeviceMemory chosen = math.zeros(12);
+        DeviceMatrix out = math.matrix(1, 3)) {
+      math.route(sent, Optional.of(added), rule, chosen, out);
+      math.read(chosen, experts);
+      math.read(out, weights);
+    }
+    assertThat(experts.toArray(ValueLayout.JAVA_INT)).containsExactly(5, 0, 1);
+    assertThat(weights.get(0, 0)).isEqualTo(weights.get(0, 2)).isEqualTo(1 / 3f);
   }
 
   @Test

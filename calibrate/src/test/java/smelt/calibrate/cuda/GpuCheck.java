@@ -6,8 +6,10 @@ import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.Random;
 import smelt.calibrate.math.Matrix;
+import smelt.calibrate.model.RoutingRule;
 import smelt.formats.ElementType;
 import smelt.formats.codec.Encoding;
 import smelt.formats.codec.KernelSet;
@@ -168,6 +170,7 @@ public final class GpuCheck {
         products(math, arena, encoding, size);
       }
       rows(math, arena, small ? 3 : 200, small ? 70 : 7168);
+      routing(math, arena, small ? 3 : 2000);
       hessian(math, arena, small ? 40 : 1000, small ? 30 : 200);
     }
   }
@@ -214,6 +217,25 @@ public final class GpuCheck {
       math.read(dx, found);
       bound("softmax", MathBounds.softmax(x, found));
     }
+  }
+
+  private void routing(CudaMath math, Arena arena, long rows) {
+    Random random = new Random(5);
+    RoutingRule rule = new RoutingRule.BiasedSigmoid(256, 8, 8, 4, true, 2.5);
+    Matrix logits = MathBounds.random(arena, rows, 256, 2, random);
+    Matrix bias = MathBounds.random(arena, 1, 256, 0.3, random);
+    Matrix weights = Matrix.zeros(arena, rows, 8);
+    MemorySegment experts = arena.allocate(Integer.BYTES * 8 * rows, Integer.BYTES);
+    try (DeviceMatrix sent = math.send(logits);
+        DeviceMatrix added = math.send(bias);
+        DeviceMemory chosen = math.zeros(experts.byteSize());
+        DeviceMatrix out = math.matrix(rows, 8)) {
+      math.route(sent, Optional.of(added), rule, chosen, out);
+      math.read(chosen, experts);
+      math.read(out, weights);
+    }
+    int[] found = experts.toArray(ValueLayout.JAVA_INT);
+    bound("routing", MathBounds.routing(logits, bias, rule, found, weights));
   }
 
   private void hessian(CudaMath math, Arena arena, long rows, int cols) {

@@ -4,6 +4,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Random;
 import smelt.calibrate.math.Matrix;
+import smelt.calibrate.model.RoutingRule;
 import smelt.formats.ElementType;
 import smelt.formats.codec.Encoding;
 import smelt.formats.codec.KernelSet;
@@ -99,6 +100,26 @@ final class MathBounds {
       for (long c = 0; c < x.cols(); c++) {
         double value = Math.exp(x.get(r, c) - max) / sum;
         worst = Math.max(worst, ratio(out.get(r, c) - value, share * value + 0x1p-126));
+      }
+    }
+    return worst;
+  }
+
+  /// The experts must be those of the definition wherever its choice is clear, that is by more than
+  /// a few roundings of scores of at most 1; weights are then a quotient of sums of `chosen` scores
+  /// that were rounded once, so they may be off by `(2 chosen + 4) u` of themselves.
+  static double routing(
+      Matrix logits, Matrix bias, RoutingRule rule, int[] experts, Matrix weights) {
+    double worst = 0;
+    for (int row = 0; row < logits.rows(); row++) {
+      RoutedByDefinition expected = RoutedByDefinition.of(logits, bias, rule, row);
+      for (int rank = 0; expected.margin() > 8 * U && rank < rule.chosen(); rank++) {
+        if (experts[row * rule.chosen() + rank] != expected.experts().get(rank)) {
+          return Double.POSITIVE_INFINITY;
+        }
+        double weight = expected.weights().get(rank);
+        double off = weights.get(row, rank) - weight;
+        worst = Math.max(worst, ratio(off, (2 * rule.chosen() + 4) * U * weight));
       }
     }
     return worst;
