@@ -1,10 +1,10 @@
 package smelt.calibrate.cuda;
 
 import java.util.ArrayDeque;
-import java.util.Collection;
 import java.util.Deque;
 import java.util.List;
 import java.util.function.Consumer;
+import smelt.formats.files.Thorough;
 
 /// What was opened, closed in the other order, all of it whatever fails.
 final class Closing {
@@ -31,26 +31,6 @@ final class Closing {
   void close() {
     List<Runnable> tasks = List.copyOf(open);
     open.clear();
-    all(tasks);
-  }
-
-  /// Does each of some things, whatever the others do. The first failure is thrown, with the
-  /// others.
-  static void all(Collection<Runnable> tasks) {
-    RuntimeException failure = null;
-    for (Runnable task : tasks) {
-      try {
-        task.run();
-      } catch (RuntimeException e) {
-        if (failure == null) {
-          failure = e;
-        } else {
-          failure.addSuppressed(e);
-        }
-      }
-    }
-    if (failure != null) {
-      throw failure;
-    }
+    Thorough.forEach(tasks, Runnable::run);
   }
 }

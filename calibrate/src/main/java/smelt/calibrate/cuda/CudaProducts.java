@@ -7,6 +7,7 @@ import smelt.calibrate.math.DeviceProducts;
 import smelt.calibrate.math.Matrix;
 import smelt.formats.codec.Encoding;
 import smelt.formats.codec.Tile;
+import smelt.formats.files.Thorough;
 
 /// Products of the reference model on a GPU. A weight is sent as it is stored, once for each
 /// product; tokens and results go in parts of up to `PART_BYTES`. All of it goes by two lanes of
@@ -101,7 +102,7 @@ public final class CudaProducts implements DeviceProducts {
   }
 
   private void finish() {
-    Closing.all(lanes.stream().<Runnable>map(lane -> lane::finish).toList());
+    Thorough.forEach(lanes, ProductLane::finish);
   }
 
   /// Waits for what was started before a failure.

@@ -71,14 +71,15 @@ public final class Calibration {
   }
 
   /// Hears how far the run is, and may end it by an exception.
+  @FunctionalInterface
   public interface Watcher {
     /// @param bytes of weights that are left to read, at most
     /// @param steps layers that are left
-    void starts(long bytes, long steps);
+    default void starts(long bytes, long steps) {}
 
-    void read(long bytes);
+    default void read(long bytes) {}
 
-    void stepDone();
+    default void stepDone() {}
 
     /// Called often.
     void check();

@@ -235,25 +235,11 @@ class StarvedExpertsTest {
                   options,
                   plan,
                   compute,
-                  new Unwatched(),
+                  () -> {},
                   "test")
               .run(out, out.resolve(".smelt"));
     }
     return CalibrationTable.open(out);
-  }
-
-  private static final class Unwatched implements Calibration.Watcher {
-    @Override
-    public void starts(long bytes, long steps) {}
-
-    @Override
-    public void read(long bytes) {}
-
-    @Override
-    public void stepDone() {}
-
-    @Override
-    public void check() {}
   }
 
   private static Expert expert(int layer, int number) throws IOException {

@@ -48,15 +48,6 @@ class CalibrationTest {
   @SuppressWarnings("ArrayRecordComponent")
   private record Stopping(int[] looks, int last) implements Calibration.Watcher {
     @Override
-    public void starts(long bytes, long steps) {}
-
-    @Override
-    public void read(long bytes) {}
-
-    @Override
-    public void stepDone() {}
-
-    @Override
     public void check() {
       if (looks[0]++ == last) {
         throw new Stopped();

@@ -100,7 +100,7 @@ final class FollowedTarget implements AutoCloseable {
             source,
             model,
             new Comparison.Settings(activations, request.eos(), plan.headRows(), plan.threads()),
-            watching(watcher));
+            watcher);
     following = comparison.follow(batch, request.sequences());
   }
 
@@ -112,20 +112,6 @@ final class FollowedTarget implements AutoCloseable {
     return model.rounding().isPresent()
         ? model.rounding().get()
         : ServedActivations.later(model.source(), model.checkpoint());
-  }
-
-  private static Comparison.Watcher watching(Verification.Watcher watcher) {
-    return new Comparison.Watcher() {
-      @Override
-      public void stepDone() {
-        watcher.stepDone();
-      }
-
-      @Override
-      public void check() {
-        watcher.check();
-      }
-    };
   }
 
   String name() {

@@ -22,6 +22,7 @@ import smelt.converter.run.StepwiseConversion;
 import smelt.formats.checkpoint.Checkpoint;
 import smelt.formats.checkpoint.TensorRole;
 import smelt.formats.checkpoint.Weight;
+import smelt.formats.files.Thorough;
 import smelt.verify.inference.Verification;
 import smelt.verify.quality.QualityReport;
 
@@ -278,22 +279,7 @@ public final class OnePass implements AutoCloseable {
   public void close() throws IOException {
     try (arena;
         source) {
-      closeTargets();
-    }
-  }
-
-  private void closeTargets() throws IOException {
-    Optional<IOException> failure = Optional.empty();
-    for (FollowedTarget target : targets) {
-      try {
-        target.close();
-      } catch (IOException e) {
-        failure.ifPresent(e::addSuppressed);
-        failure = Optional.of(e);
-      }
-    }
-    if (failure.isPresent()) {
-      throw failure.get();
+      Thorough.forEach(targets, FollowedTarget::close);
     }
   }
 }

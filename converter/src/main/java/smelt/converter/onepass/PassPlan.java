@@ -213,7 +213,7 @@ public record PassPlan(
                 tools.compute())) {
       for (FollowedTarget.Setting setting : settings(held, output.path())) {
         setting.written().begin();
-        pass.verify(setting, tools.verify(), watching(conversion));
+        pass.verify(setting, tools.verify(), conversion::requireGoingOn);
       }
       return pass.run();
     }
@@ -228,24 +228,5 @@ public record PassPlan(
             statistics,
             new CalibratedTuning.Tools(tools.verify().codec(), tools.solve(), tools.compute()))
         : Tuning.NONE;
-  }
-
-  /// Layers count for nothing in the progress, which is that of the conversion.
-  private static Verification.Watcher watching(StepwiseConversion conversion) {
-    return new Verification.Watcher() {
-      @Override
-      public void starts(long bytes, long steps) {}
-
-      @Override
-      public void read(long bytes) {}
-
-      @Override
-      public void stepDone() {}
-
-      @Override
-      public void check() {
-        conversion.requireGoingOn();
-      }
-    };
   }
 }

@@ -116,7 +116,18 @@ public sealed interface ShardLayout {
     /// A tensor and the file that holds it.
     ///
     /// @param path within the tree, such as `_layer_3/_numa_0/NAME`
-    public record Leaf(String path, Part part) {}
+    public record Leaf(String path, Part part) {
+
+      /// The folder directly below the tree's root, which is written as one.
+      public String folder() {
+        return path.substring(0, path.indexOf('/'));
+      }
+
+      /// The path within that folder.
+      public String inFolder() {
+        return path.substring(path.indexOf('/') + 1);
+      }
+    }
 
     public Tree {
       tensors = Collections.unmodifiableSequencedMap(new LinkedHashMap<>(tensors));
@@ -128,17 +139,21 @@ public sealed interface ShardLayout {
       return new Tree(tensors);
     }
 
-    /// The file that holds a tensor, within the tree.
+    /// A tensor and the file that holds it.
     ///
     /// @throws java.util.NoSuchElementException if the tree holds no such tensor
-    public String path(String tensor) {
-      return leaf(tensor).path();
+    public Leaf leaf(String tensor) {
+      Leaf leaf = tensors.get(tensor);
+      if (leaf == null) {
+        throw new NoSuchElementException(tensor);
+      }
+      return leaf;
     }
 
     /// Folders directly below the tree's root.
     public SequencedSet<String> folders() {
       return tensors.values().stream()
-          .map(leaf -> leaf.path().substring(0, leaf.path().indexOf('/')))
+          .map(Leaf::folder)
           .collect(Collectors.toCollection(LinkedHashSet::new));
     }
 
@@ -162,14 +177,6 @@ public sealed interface ShardLayout {
     @Override
     public Part part(String name) {
       return leaf(name).part();
-    }
-
-    private Leaf leaf(String name) {
-      Leaf leaf = tensors.get(name);
-      if (leaf == null) {
-        throw new NoSuchElementException(name);
-      }
-      return leaf;
     }
   }
 }

@@ -86,7 +86,7 @@ public record TargetPlan(
     public String file(String tensor) {
       return switch (layout) {
         case ShardLayout.Safetensors _, ShardLayout.Gguf _ -> name;
-        case ShardLayout.Tree tree -> name + "/" + tree.path(tensor);
+        case ShardLayout.Tree tree -> name + "/" + tree.leaf(tensor).path();
       };
     }
   }

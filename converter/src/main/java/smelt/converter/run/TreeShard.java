@@ -17,6 +17,7 @@ import smelt.converter.plan.TargetPlan;
 import smelt.formats.files.AtomicFolder;
 import smelt.formats.files.Crc32c;
 import smelt.formats.files.Sha256;
+import smelt.formats.files.Thorough;
 
 /// Whole folders of a tree in which every tensor is a file. Each folder directly below the root
 /// appears at once, with all its files, when the shard is sealed.
@@ -63,23 +64,15 @@ final class TreeShard implements ShardWriter {
   /// @throws IllegalArgumentException unless the bytes are the whole tensor
   @Override
   public void write(String tensor, long offset, MemorySegment bytes) throws IOException {
-    ShardLayout.Part part = tree.part(tensor);
+    Leaf leaf = tree.leaf(tensor);
+    ShardLayout.Part part = leaf.part();
     if (offset != 0 || bytes.byteSize() != part.bytes()) {
       throw new IllegalArgumentException(
           tensor + ": " + bytes.byteSize() + " bytes at " + offset + " of " + part.bytes());
     }
-    Place place = place(tree.path(tensor));
-    place.folder().write(place.path(), bytes);
+    folders.get(leaf.folder()).write(leaf.inFolder(), bytes);
     checksums.put(tensor, Crc32c.of(bytes));
     behind.wrote(bytes.byteSize());
-  }
-
-  /// A file's folder below the root, and its path in there.
-  private record Place(AtomicFolder folder, String path) {}
-
-  private Place place(String path) {
-    int end = path.indexOf('/');
-    return new Place(folders.get(path.substring(0, end)), path.substring(end + 1));
   }
 
   private void force() throws IOException {
@@ -117,10 +110,9 @@ final class TreeShard implements ShardWriter {
   private String readBack(Leaf leaf, String expected, MemorySegment buffer) throws IOException {
     MessageDigest sha256 = Sha256.start();
     CRC32C crc = new CRC32C();
-    Place place = place(leaf.path());
     ByteBuffer chunk = buffer.asByteBuffer();
     long bytes = 0;
-    try (FileChannel file = place.folder().open(place.path())) {
+    try (FileChannel file = folders.get(leaf.folder()).open(leaf.inFolder())) {
       while (file.read(chunk.clear()) >= 0) {
         chunk.flip();
         bytes += chunk.remaining();
@@ -137,20 +129,6 @@ final class TreeShard implements ShardWriter {
 
   @Override
   public void close() throws IOException {
-    IOException failure = null;
-    for (AtomicFolder folder : folders.values()) {
-      try {
-        folder.close();
-      } catch (IOException e) {
-        if (failure == null) {
-          failure = e;
-        } else {
-          failure.addSuppressed(e);
-        }
-      }
-    }
-    if (failure != null) {
-      throw failure;
-    }
+    Thorough.forEach(folders.values(), AtomicFolder::close);
   }
 }

@@ -44,19 +44,22 @@ public final class UnfinishedTarget implements ModelSource {
   /// @param name within the target's folder
   /// @param size in bytes
   /// @param known what the plan has of it, by place in the file
-  /// @param root of the tree that it is of; empty for a file by itself
-  private record Planned(String name, long size, SortedMap<Long, byte[]> known, String root) {
+  /// @param tree of which it is; empty for a file by itself
+  private record Planned(
+      String name, long size, SortedMap<Long, byte[]> known, Optional<InTree> tree) {
 
-    /// Each folder directly below a tree's root is written as one.
     FileChannel open(Path folder) throws IOException {
-      if (root.isEmpty()) {
+      if (tree.isEmpty()) {
         return AtomicFile.openAsItIs(folder.resolve(name));
       }
-      int end = name.indexOf('/', root.length() + 1);
-      return AtomicFolder.openAsItIs(
-          folder.resolve(name.substring(0, end)), name.substring(end + 1));
+      ShardLayout.Tree.Leaf leaf = tree.get().leaf();
+      Path written = folder.resolve(tree.get().root()).resolve(leaf.folder());
+      return AtomicFolder.openAsItIs(written, leaf.inFolder());
     }
   }
+
+  /// @param root the tree's folder in the target's
+  private record InTree(String root, ShardLayout.Tree.Leaf leaf) {}
 
   /// @param folder the target's
   public UnfinishedTarget(Path folder, TargetPlan target) {
@@ -74,13 +77,14 @@ public final class UnfinishedTarget implements ModelSource {
   }
 
   private void add(String name, long size, SortedMap<Long, byte[]> known) {
-    files.put(name, new Planned(name, size, known, ""));
+    files.put(name, new Planned(name, size, known, Optional.empty()));
   }
 
   private void add(String root, ShardLayout.Tree tree) {
     for (ShardLayout.Tree.Leaf leaf : tree.tensors().values()) {
       String name = root + "/" + leaf.path();
-      files.put(name, new Planned(name, leaf.part().bytes(), NOTHING, root));
+      Optional<InTree> inTree = Optional.of(new InTree(root, leaf));
+      files.put(name, new Planned(name, leaf.part().bytes(), NOTHING, inTree));
     }
   }
 

@@ -17,6 +17,7 @@ import smelt.converter.plan.JudgedRows;
 import smelt.converter.plan.Plan;
 import smelt.converter.plan.TargetPlan;
 import smelt.converter.plan.Unit;
+import smelt.formats.files.Thorough;
 
 /// A unit that is being worked on: its shards, the tiles that are still to be handed out, and how
 /// many are still in work. Not safe for threads by itself; `Conveyor` guards it.
@@ -146,20 +147,6 @@ final class UnitRun implements AutoCloseable {
   /// Removes what is not sealed.
   @Override
   public void close() throws IOException {
-    IOException failure = null;
-    for (ShardWriter shard : shards.values()) {
-      try {
-        shard.close();
-      } catch (IOException e) {
-        if (failure == null) {
-          failure = e;
-        } else {
-          failure.addSuppressed(e);
-        }
-      }
-    }
-    if (failure != null) {
-      throw failure;
-    }
+    Thorough.forEach(shards.values(), ShardWriter::close);
   }
 }

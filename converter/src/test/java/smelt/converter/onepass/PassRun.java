@@ -190,22 +190,8 @@ record PassRun(Recipe recipe, OnePass.Texts texts) {
                 Looks.atTheEnd(lengths.size()),
                 result.smoothed()),
             OptionalLong.empty());
-    Verification.Watcher watcher =
-        new Verification.Watcher() {
-          @Override
-          public void starts(long bytes, long steps) {}
-
-          @Override
-          public void read(long bytes) {}
-
-          @Override
-          public void stepDone() {}
-
-          @Override
-          public void check() {}
-        };
     Verification.Tools tools = new Verification.Tools(KERNELS, compute);
-    return new Verification(source, result, request().or(made.usual()), plan, tools, watcher)
+    return new Verification(source, result, request().or(made.usual()), plan, tools, () -> {})
         .run(ABOUT);
   }
 
@@ -225,19 +211,7 @@ record PassRun(Recipe recipe, OnePass.Texts texts) {
             options,
             plan,
             compute,
-            new Calibration.Watcher() {
-              @Override
-              public void starts(long bytes, long steps) {}
-
-              @Override
-              public void read(long bytes) {}
-
-              @Override
-              public void stepDone() {}
-
-              @Override
-              public void check() {}
-            },
+            () -> {},
             "test");
     try (TableFolder table = TableFolder.open(folder, calibration::made)) {
       assertThat(calibration.run(folder, table.work()).layersKept()).isZero();

@@ -101,7 +101,7 @@ class SmoothedFaultsTest {
               OptionalInt.empty(),
               false);
       Verification.Tools tools = new Verification.Tools(codec, compute);
-      return new Verification(source, result, request, plan, tools, new Verifying.Silent())
+      return new Verification(source, result, request, plan, tools, () -> {})
           .run(new Verification.About(List.of(), "test", "smelt verify"));
     }
   }

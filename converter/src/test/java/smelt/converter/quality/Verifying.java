@@ -69,7 +69,7 @@ record Verifying(int length, long tokens, boolean rounded, Optional<Profile> pro
               OptionalInt.of(1),
               true);
       return new Verification(
-              source, made, request, plan, new Verification.Tools(codec, compute), new Silent())
+              source, made, request, plan, new Verification.Tools(codec, compute), () -> {})
           .run(new Verification.About(List.of("heldout.jsonl"), "test", "smelt verify"));
     }
   }
@@ -86,20 +86,5 @@ record Verifying(int length, long tokens, boolean rounded, Optional<Profile> pro
           checkpoint.config().vocabSize(),
           new SequenceCut.Documents(length, tokens));
     }
-  }
-
-  record Silent() implements Verification.Watcher {
-
-    @Override
-    public void starts(long bytes, long steps) {}
-
-    @Override
-    public void read(long bytes) {}
-
-    @Override
-    public void stepDone() {}
-
-    @Override
-    public void check() {}
   }
 }

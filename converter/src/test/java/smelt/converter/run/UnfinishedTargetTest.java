@@ -40,6 +40,17 @@ class UnfinishedTargetTest {
 
   @TempDir private Path folder;
 
+  private static StepwiseConversion stepwise(ModelSource source, Plan plan, OutputFolder output) {
+    return new StepwiseConversion(
+        source,
+        plan,
+        output,
+        Conversion.Means.of(KernelSet.choose("auto")),
+        MemoryPlan.of(plan, 2, OptionalLong.empty()),
+        new StopSignal(),
+        Progress.silent());
+  }
+
   private static byte[] bytes(ModelSource model, SourceTensor tensor) throws IOException {
     try (ByteSource file = model.open(tensor.file());
         Arena arena = Arena.ofConfined()) {
@@ -68,16 +79,7 @@ class UnfinishedTargetTest {
       unfinished.begin();
       assertThatThrownBy(() -> bytes(unfinished, first.codes()))
           .isInstanceOf(NoSuchFileException.class);
-      MemoryPlan memory = MemoryPlan.of(plan, 2, OptionalLong.empty());
-      try (StepwiseConversion conversion =
-          new StepwiseConversion(
-              source,
-              plan,
-              output,
-              Conversion.Means.of(KernelSet.choose("auto")),
-              memory,
-              new StopSignal(),
-              Progress.silent())) {
+      try (StepwiseConversion conversion = stepwise(source, plan, output)) {
         for (Weight weight : Checkpoint.open(source).weights().reversed()) {
           conversion.convert(List.of(weight));
           Weight made = checkpoint.weight(weight.name()).orElseThrow();
@@ -127,15 +129,7 @@ class UnfinishedTargetTest {
     try (ModelSource made = ModelSources.open(whole);
         ModelSource source = ModelSources.open(MODEL);
         OutputFolder output = OutputFolder.open(out, plan, source);
-        StepwiseConversion conversion =
-            new StepwiseConversion(
-                source,
-                plan,
-                output,
-                Conversion.Means.of(KernelSet.choose("auto")),
-                MemoryPlan.of(plan, 2, OptionalLong.empty()),
-                new StopSignal(),
-                Progress.silent())) {
+        StepwiseConversion conversion = stepwise(source, plan, output)) {
       UnfinishedTarget unfinished = new UnfinishedTarget(out, plan.targets().getFirst());
       unfinished.begin();
       for (Unit unit : plan.units()) {
@@ -192,15 +186,7 @@ class UnfinishedTargetTest {
     Path out = folder.resolve("out");
     try (ModelSource source = ModelSources.open(MODEL);
         OutputFolder output = OutputFolder.open(out, plan, source)) {
-      StepwiseConversion conversion =
-          new StepwiseConversion(
-              source,
-              plan,
-              output,
-              Conversion.Means.of(KernelSet.choose("auto")),
-              MemoryPlan.of(plan, 2, OptionalLong.empty()),
-              new StopSignal(),
-              Progress.silent());
+      StepwiseConversion conversion = stepwise(source, plan, output);
       conversion.convert(Checkpoint.open(source).weights().subList(0, 2));
       assertThatThrownBy(conversion::result).isInstanceOf(IllegalStateException.class);
       conversion.close();

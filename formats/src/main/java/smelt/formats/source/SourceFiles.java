@@ -3,6 +3,7 @@ package smelt.formats.source;
 import java.io.IOException;
 import java.util.HashMap;
 import java.util.Map;
+import smelt.formats.files.Thorough;
 
 /// The files of a model that are open: each from its first use until it is closed by name, or all
 /// are. Safe for use by several threads.
@@ -52,21 +53,10 @@ public final class SourceFiles implements AutoCloseable {
   /// Closes all files.
   @Override
   public synchronized void close() throws IOException {
-    IOException failure = null;
-    for (ByteSource file : open.values()) {
-      try {
-        file.close();
-      } catch (IOException e) {
-        if (failure == null) {
-          failure = e;
-        } else {
-          failure.addSuppressed(e);
-        }
-      }
-    }
-    open.clear();
-    if (failure != null) {
-      throw failure;
+    try {
+      Thorough.forEach(open.values(), ByteSource::close);
+    } finally {
+      open.clear();
     }
   }
 }

@@ -37,10 +37,11 @@ import smelt.verify.stats.Sequences;
 public final class Comparison {
 
   /// Told of progress, and asked whether to go on.
+  @FunctionalInterface
   public interface Watcher {
 
     /// A layer of both models, or their head, is done.
-    void stepDone();
+    default void stepDone() {}
 
     /// Throws what ends the comparison, if it is to end now.
     void check();

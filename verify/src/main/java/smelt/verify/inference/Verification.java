@@ -138,21 +138,16 @@ public final class Verification {
   /// @param compute steady; stays the caller's to close
   public record Tools(Kernels codec, Compute compute) {}
 
-  /// Told of progress, and asked whether to go on.
-  public interface Watcher {
+  /// Told of progress, and asked whether to go on. The tensor check is a step too.
+  @FunctionalInterface
+  public interface Watcher extends Comparison.Watcher {
 
     /// @param bytes that will be read in all, if nothing stops early
     /// @param steps that will be done in all
-    void starts(long bytes, long steps);
+    default void starts(long bytes, long steps) {}
 
     /// More bytes were read.
-    void read(long bytes);
-
-    /// The tensor check, a layer of both models, or their head, is done.
-    void stepDone();
-
-    /// Throws what ends the verification, if it is to end now.
-    void check();
+    default void read(long bytes) {}
   }
 
   private final Model source;

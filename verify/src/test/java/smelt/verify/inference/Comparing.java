@@ -24,15 +24,6 @@ import smelt.formats.source.ModelSources;
 /// A comparison inside the test's own process.
 record Comparing(Path model, Path result, Activations activations, int threads, int headRows) {
 
-  static final Comparison.Watcher SILENT =
-      new Comparison.Watcher() {
-        @Override
-        public void stepDone() {}
-
-        @Override
-        public void check() {}
-      };
-
   private static final long SCRATCH = 32L << 20;
 
   static Comparing of(Path model, Path result) {
@@ -74,7 +65,7 @@ record Comparing(Path model, Path result, Activations activations, int threads, 
               a,
               b,
               new Comparison.Settings(activations, OptionalInt.of(1), headRows, threads),
-              SILENT);
+              () -> {});
       for (List<int[]> round : rounds) {
         comparison.add(round);
       }
@@ -105,7 +96,7 @@ record Comparing(Path model, Path result, Activations activations, int threads, 
                 a,
                 b,
                 new Comparison.Settings(activations, OptionalInt.of(1), headRows, threads),
-                SILENT);
+                () -> {});
         comparisons.add(comparison);
         followers.add(comparison.follow(own, texts));
       }
